@@ -1,0 +1,55 @@
+// logits -> token, as a pure function: the same inputs give the same token on every machine, so a
+// lost head stage changes no text.
+//
+// Order of operations (that of Hugging Face's and llama.cpp's default chains): mask and biases,
+// repetition / frequency / presence penalties, then temperature 0 takes the largest logit (lowest
+// id among equals); otherwise temperature, top-k, min-p, top-p, and a draw by a counter-based
+// random number of (seed, choice, position).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+
+namespace shoal {
+
+struct SamplingBias {
+  int32_t token = 0;
+  float bias = 0;
+};
+
+struct SamplingParameters {
+  uint64_t seed = 0;
+  uint32_t choice = 0;
+  uint32_t position = 0;  // Of the token to be drawn.
+  float temperature = 0;
+  uint32_t top_k = 0;  // 0: no limit.
+  float top_p = 1;
+  float min_p = 0;
+  float repetition_penalty = 1;
+  float frequency_penalty = 0;
+  float presence_penalty = 0;
+  uint32_t top_logprobs = 0;                 // At most 128.
+  std::span<const int32_t> history;          // Tokens that the penalties count.
+  std::span<const SamplingBias> biases;
+  std::span<const uint8_t> mask;             // Bit set: allowed. Empty: all are.
+};
+
+struct SampledToken {
+  int32_t token = 0;
+  float logprob = 0;      // Of `token` under the raw logits, at temperature 1.
+  float log_sum_exp = 0;  // Of the raw logits.
+  struct Alternative {
+    int32_t token = 0;
+    float logprob = 0;
+  };
+  std::vector<Alternative> top;  // The most probable under the raw logits, sorted.
+};
+
+// `logits`: [vocab] floats. kInvalidArgument for NaN logits, parameters out of range, ids out of
+// the vocabulary, or a mask that allows nothing.
+Result<SampledToken> Sample(std::span<const float> logits, const SamplingParameters& parameters);
+
+}  // namespace shoal
