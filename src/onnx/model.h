@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -38,6 +41,9 @@ struct ExternalData {
   bool operator==(const ExternalData&) const = default;
 };
 
+// Product of the dims, 1 for none; nothing if a dim is negative or the product passes int64.
+std::optional<int64_t> CheckedElementCount(std::span<const int64_t> dims);
+
 struct Tensor {
   std::string name;
   DType type = DType::kF32;
@@ -46,7 +52,7 @@ struct Tensor {
   std::optional<ExternalData> external;
   bool operator==(const Tensor&) const = default;
 
-  // Product of the dims; 1 for a scalar.
+  // Product of the dims; 1 for a scalar. The dims must have one (read.h and check.h see to it).
   int64_t ElementCount() const;
 };
 
@@ -67,7 +73,9 @@ struct Node {
   std::vector<Attribute> attributes;
   bool operator==(const Node&) const = default;
 
+  // The attribute with this name, or null.
   const Attribute* FindAttribute(std::string_view attribute_name) const;
+  // Its value; `otherwise` if it is absent or of another type.
   int64_t IntAttribute(std::string_view attribute_name, int64_t otherwise) const;
   float FloatAttribute(std::string_view attribute_name, float otherwise) const;
 };
