@@ -1,0 +1,57 @@
+// The words of planning: blocks, devices, spans and plans.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace shoal::planner {
+
+// Consecutive blocks [first, last).
+struct Span {
+  uint32_t first = 0;
+  uint32_t last = 0;
+
+  bool empty() const { return first == last; }
+  uint32_t size() const { return last - first; }
+  bool operator==(const Span&) const = default;
+};
+
+// What one block needs of the device that holds it.
+struct BlockCost {
+  uint64_t weight_bytes = 0;
+  uint64_t kv_bytes_per_position = 0;
+};
+
+struct Device {
+  NodeId node;
+  uint64_t memory_bytes = 0;  // For weights, KV and buffers together.
+  Span held;                  // What it holds now; empty when nothing.
+};
+
+struct Stage {
+  NodeId node;
+  Span span;
+  bool operator==(const Stage&) const = default;
+};
+
+struct Plan {
+  std::vector<Stage> stages;   // In order of blocks, covering all of them; empty: no plan.
+  uint64_t missing_bytes = 0;  // Memory that is lacking when there is no plan for want of memory.
+  uint32_t missing_devices = 0;  // Devices lacking to reach the fewest stages asked for.
+  bool complete() const { return !stages.empty(); }
+};
+
+struct Limits {
+  uint32_t stages_min = 1;        // At least this many stages, on as many devices.
+  uint32_t positions = 0;         // KV room that every stage must have beside its weights.
+  uint64_t overhead_bytes = 0;    // Of the executor itself, per device.
+  uint32_t weight_percent = 100;  // Memory for weights, relative to their bytes.
+};
+
+// Memory that `span` needs on one device.
+uint64_t BytesNeeded(const std::vector<BlockCost>& blocks, Span span, const Limits& limits);
+
+}  // namespace shoal::planner
