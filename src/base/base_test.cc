@@ -3,9 +3,15 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/str_cat.h"
 
 namespace shoal {
 namespace {
+
+TEST(StrCat, JoinsWhatIsGiven) {
+  const char* pointer = "p";
+  EXPECT_EQ(StrCat("a ", std::string("b"), ' ', pointer, -3, true), "a b p-3true");
+}
 
 TEST(ParseSize, ReadsWhatPeopleWrite) {
   EXPECT_EQ(*ParseSize("65536"), 65536u);

@@ -10,7 +10,12 @@ namespace shoal {
 
 namespace internal {
 inline void Append(std::string& out, std::string_view part) { out += part; }
-inline void Append(std::string& out, bool value) { out += value ? "true" : "false"; }
+// Only a bool itself: a pointer, such as a string literal, would convert to one.
+template <typename T>
+  requires std::same_as<T, bool>
+void Append(std::string& out, T value) {
+  out += value ? "true" : "false";
+}
 template <typename T>
   requires(std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>)
 void Append(std::string& out, T value) {
