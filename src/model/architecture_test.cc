@@ -1,0 +1,135 @@
+#include "model/architecture.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "model/file.h"
+#include "model/weights.h"
+
+namespace shoal::model {
+namespace {
+
+std::string Golden(const std::string& path) {
+  auto content = ReadFile(std::string(SHOAL_SOURCE_DIR "/tests/golden/") + path, 1 << 20);
+  EXPECT_TRUE(content) << content.error().ToString();
+  return content.value_or("");
+}
+
+Architecture MustParse(const std::string& json) {
+  auto arch = ParseArchitecture(json);
+  EXPECT_TRUE(arch) << arch.error().ToString();
+  return arch.value_or(Architecture{});
+}
+
+// Published totals of the full-size models.
+TEST(Architecture, CountsTheParametersOfFullSizeModels) {
+  const Architecture llama70 = MustParse(Golden("configs/llama-3.3-70b/config.json"));
+  EXPECT_EQ(TotalParams(llama70), 70553706496u);
+  EXPECT_EQ(CostsOf(llama70, 1).kv_values_per_token * 80 * 2, 327680u);  // in f16
+  const Architecture llama1 = MustParse(Golden("configs/llama-3.2-1b/config.json"));
+  EXPECT_EQ(TotalParams(llama1), 1235814400u);
+  const Architecture qwen = MustParse(Golden("configs/qwen2.5-0.5b/config.json"));
+  EXPECT_EQ(TotalParams(qwen), 494032768u);
+}
+
+TEST(Architecture, ReadsALlamaOfTransformersFive) {
+  const Architecture arch = MustParse(Golden("hf/llama3/config.json"));
+  EXPECT_EQ(arch.family, "llama");
+  EXPECT_EQ(arch.hidden, 64u);
+  EXPECT_EQ(arch.block_count(), 6u);
+  EXPECT_EQ(arch.attention.heads, 4u);
+  EXPECT_EQ(arch.attention.kv_heads, 2u);
+  EXPECT_EQ(arch.attention.head_size, 16u);
+  EXPECT_EQ(arch.attention.scale, 0.25);
+  EXPECT_EQ(arch.norm_epsilon, 1e-5);
+  EXPECT_EQ(arch.rope.scaling, RopeScaling::kLlama3);
+  EXPECT_FALSE(arch.tied);
+  EXPECT_TRUE(MustParse(Golden("hf/llama_tied/config.json")).tied);
+}
+
+TEST(Architecture, TellsTheFamiliesApart) {
+  EXPECT_TRUE(MustParse(Golden("hf/qwen2/config.json")).attention.qkv_bias);
+  EXPECT_EQ(MustParse(Golden("hf/qwen3/config.json")).attention.qk_norm, QkNorm::kPerHead);
+  EXPECT_EQ(MustParse(Golden("hf/olmo2/config.json")).norm, NormPlacement::kAfter);
+  const Architecture smol = MustParse(Golden("hf/smollm3/config.json"));
+  EXPECT_TRUE(smol.IsRotated(3));
+  EXPECT_FALSE(smol.IsRotated(4));
+}
+
+// A small valid configuration with one field replaced (or removed, when `value` is empty).
+std::string With(const std::string& field, const std::string& value) {
+  const std::pair<std::string, std::string> fields[] = {
+      {"model_type", "\"llama\""},  {"hidden_size", "64"},
+      {"num_hidden_layers", "2"},   {"vocab_size", "100"},
+      {"num_attention_heads", "4"}, {"intermediate_size", "96"},
+      {"rms_norm_eps", "1e-5"},     {"max_position_embeddings", "128"},
+  };
+  std::string json = "{";
+  bool found = false;
+  for (const auto& [name, normal] : fields) {
+    found |= name == field;
+    const std::string& chosen = name == field ? value : normal;
+    if (!chosen.empty()) json += (json.size() > 1 ? ", \"" : "\"") + name + "\": " + chosen;
+  }
+  if (!found && !value.empty()) json += ", \"" + field + "\": " + value;
+  return json + "}";
+}
+
+TEST(Architecture, RefusesWhatCannotBeRight) {
+  ASSERT_TRUE(ParseArchitecture(With("", "")));
+  const struct {
+    const char* field;
+    const char* value;
+    const char* detail;
+  } cases[] = {
+      {"model_type", "\"mamba\"", "supported: llama"},
+      {"model_type", "", "model_type: is missing"},
+      {"model_type", "7", "expected a text"},
+      {"hidden_size", "", "hidden_size: is missing"},
+      {"hidden_size", "-64", "hidden_size"},
+      {"hidden_size", "64.5", "hidden_size"},
+      {"hidden_size", "66", "does not divide hidden_size 66"},
+      {"num_hidden_layers", "1000000000", "from 1 to 1024"},
+      {"num_hidden_layers", "0", "num_hidden_layers"},
+      {"vocab_size", "\"100\"", "vocab_size"},
+      {"num_attention_heads", "0", "num_attention_heads"},
+      {"num_key_value_heads", "3", "does not divide"},
+      {"num_key_value_heads", "8", "num_key_value_heads"},
+      {"head_dim", "15", "multiples of 16"},
+      {"hidden_act", "\"gelu\"", "only \"silu\""},
+      {"rms_norm_eps", "0", "rms_norm_eps"},
+      {"quantization_config", "{}", "quantised"},
+      {"model_type", "\"llama\", \"model_type\": \"llama\"", "occurs twice"},
+  };
+  for (const auto& [field, value, detail] : cases) {
+    const auto arch = ParseArchitecture(With(field, value));
+    ASSERT_FALSE(arch) << field << " " << value;
+    EXPECT_NE(arch.error().detail.find(detail), std::string::npos) << arch.error().detail;
+  }
+  EXPECT_EQ(ParseArchitecture(Golden("hf/mistral/config.json")).error().code,
+            Code::kUnimplemented);  // A window of 8.
+  EXPECT_EQ(ParseArchitecture(Golden("hf/gemma3/config.json")).error().code, Code::kUnimplemented);
+  EXPECT_FALSE(ParseArchitecture("[]"));
+  EXPECT_FALSE(ParseArchitecture(""));
+  EXPECT_FALSE(ParseArchitecture(std::string(100000, '[')));
+}
+
+TEST(Generation, TakesTheGenerationFileOverTheConfiguration) {
+  const auto merged = ParseGenerationDefaults(
+      R"({"bos_token_id": 1, "eos_token_id": 2})",
+      R"({"eos_token_id": [3, 4], "do_sample": true, "temperature": 0.7, "top_p": 0.9})", 10);
+  ASSERT_TRUE(merged) << merged.error().ToString();
+  EXPECT_EQ(merged->bos_id, 1u);
+  EXPECT_EQ(merged->eos_ids, (std::vector<uint32_t>{3, 4}));
+  EXPECT_TRUE(merged->sample);
+  EXPECT_EQ(merged->temperature, 0.7);
+  EXPECT_FALSE(ParseGenerationDefaults(R"({"eos_token_id": 10})", "", 10));
+  EXPECT_FALSE(ParseGenerationDefaults("{}", R"({"top_p": 2})", 10));
+  const auto nothing = ParseGenerationDefaults(R"({"bos_token_id": null})", "", 10);
+  ASSERT_TRUE(nothing);
+  EXPECT_EQ(*nothing, GenerationDefaults{});
+}
+
+}  // namespace
+}  // namespace shoal::model

@@ -1,0 +1,55 @@
+// A Hugging Face checkpoint folder: config.json, weights in one safetensors file or in shards with
+// an index, and the files that go with them.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/architecture.h"
+#include "model/file.h"
+#include "model/safetensors.h"
+
+namespace shoal::model {
+
+// The weights are mapped, not read. Tensor views live as long as the checkpoint.
+class Checkpoint {
+ public:
+  // Reads config.json, generation_config.json if there is one, the index and every safetensors
+  // header. The files named by an index must lie in the folder itself, and hold what it says.
+  static Result<Checkpoint> Open(const std::filesystem::path& folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  const std::string& config_json() const { return config_json_; }
+  // Empty when there is no such file.
+  const std::string& generation_json() const { return generation_json_; }
+  const Architecture& architecture() const { return architecture_; }
+  const GenerationDefaults& generation() const { return generation_; }
+  // By name.
+  const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
+
+  // The weight files, whole, by file name.
+  struct WeightFile {
+    std::string name;
+    MappedFile file;
+  };
+  const std::vector<WeightFile>& weight_files() const { return files_; }
+  // Gives a tensor's pages back to the system.
+  void Forget(const TensorView& tensor) const;
+
+ private:
+  Status AddFile(const std::string& name);
+  Status AddShards(const std::string& index_json);
+
+  std::filesystem::path folder_;
+  std::string config_json_;
+  std::string generation_json_;
+  Architecture architecture_;
+  GenerationDefaults generation_;
+  std::vector<WeightFile> files_;
+  std::map<std::string, TensorView, std::less<>> tensors_;
+};
+
+}  // namespace shoal::model
