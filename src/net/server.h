@@ -34,6 +34,9 @@ struct ServerOptions {
   std::string tls_certificate;
   std::string tls_key;
   ServerLimits limits;
+  // Makes the answers that the server gives without the handler (400, 408, 413, 431, 503, ...).
+  // Unset: plain text.
+  std::function<Response(int status, const std::string& detail)> refusal;
 };
 
 class Server {
