@@ -4,7 +4,12 @@
 // Order of operations (that of Hugging Face's and llama.cpp's default chains): mask and biases,
 // repetition / frequency / presence penalties, then temperature 0 takes the largest logit (lowest
 // id among equals); otherwise temperature, top-k, min-p, top-p, and a draw by a counter-based
-// random number of (seed, choice, position).
+// random number of (seed, choice, position). Each filter works on what the one before it left. The
+// draw walks the tokens from the most probable down, so that the choice depends only on those above
+// it and on the total.
+//
+// Nothing of the platform's mathematics library is used and every sum has a fixed order, so the
+// bits are the same natively and in WebAssembly.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +25,10 @@ struct SamplingBias {
   float bias = 0;
 };
 
+inline constexpr uint32_t kSamplingTopMax = 128;
+
+// Temperature, penalties and biases are finite; temperature >= 0, repetition_penalty > 0, top_p and
+// min_p in [0, 1]; the most probable token passes every filter.
 struct SamplingParameters {
   uint64_t seed = 0;
   uint32_t choice = 0;
@@ -31,10 +40,11 @@ struct SamplingParameters {
   float repetition_penalty = 1;
   float frequency_penalty = 0;
   float presence_penalty = 0;
-  uint32_t top_logprobs = 0;                 // At most 128.
-  std::span<const int32_t> history;          // Tokens that the penalties count.
-  std::span<const SamplingBias> biases;
-  std::span<const uint8_t> mask;             // Bit set: allowed. Empty: all are.
+  uint32_t top_logprobs = 0;             // At most kSamplingTopMax.
+  std::span<const int32_t> history;      // Tokens that the penalties count, in any order.
+  std::span<const SamplingBias> biases;  // Several for one token add up.
+  // Bit i % 8 of byte i / 8 set: token i is allowed; ceil(vocab / 8) bytes. Empty: all are.
+  std::span<const uint8_t> mask;
 };
 
 struct SampledToken {
@@ -45,11 +55,14 @@ struct SampledToken {
     int32_t token = 0;
     float logprob = 0;
   };
-  std::vector<Alternative> top;  // The most probable under the raw logits, sorted.
+  // The most probable under the raw logits, sorted, lower ids first among equals; fewer than asked
+  // for when fewer logits are above -infinity.
+  std::vector<Alternative> top;
 };
 
-// `logits`: [vocab] floats. kInvalidArgument for NaN logits, parameters out of range, ids out of
-// the vocabulary, or a mask that allows nothing.
+// `logits`: [vocab] floats, of which some may be -infinity (never chosen). kInvalidArgument for NaN
+// or +infinite logits, parameters out of range, ids out of the vocabulary, or a mask that allows
+// nothing.
 Result<SampledToken> Sample(std::span<const float> logits, const SamplingParameters& parameters);
 
 }  // namespace shoal
