@@ -3,7 +3,10 @@
 //
 // Every frame is a fixed header (kind, to, from, body length) and a body. A relay reads the header
 // alone and passes the bytes on. Each body struct lists its fields once, in wire order, in
-// `Fields(visitor, self)`; the codec and the JSON form of frames are made from that list.
+// `Fields(visitor, self)`; the codec and the JSON form of frames are made from that list. A visitor
+// has operator()(name, field) and Payload(name, bytes), which is for a frame's last, bulky field.
+//
+// All floats of a frame are finite, all strings are UTF-8.
 #pragma once
 
 #include <array>
@@ -56,6 +59,8 @@ using Sha256 = std::array<uint8_t, 32>;
 
 // --- Joining -----------------------------------------------------------------------------------
 
+inline constexpr size_t kResumeTokenBytesMax = 64;
+
 // First frame of either side. The volunteer sends node = 0 and, when it comes back after a lost
 // connection, the token it was given; the coordinator answers with the node's number.
 struct Hello {
@@ -65,7 +70,7 @@ struct Hello {
   NodeId node;
   std::string agent;         // "shoal 0.1.0 (web)": for logs and the status page.
   std::string join_secret;   // Of a private swarm; empty otherwise. Never sent by a coordinator.
-  std::string resume_token;  // Opaque, at most 64 bytes.
+  std::string resume_token;  // Opaque, at most kResumeTokenBytesMax.
 
   template <typename V, typename S>
   static void Fields(V& visit, S& self) {
@@ -98,7 +103,7 @@ struct Profile {
   std::string executor;       // "ort-wasm", "ort-webgpu", "shoal".
   uint64_t memory_bytes = 0;  // Lent for weights, KV and buffers together.
   uint32_t threads = 1;
-  std::string platform;       // User agent or operating system: for people.
+  std::string platform;  // User agent or operating system: for people.
   std::vector<Measure> measures;
   std::vector<Sha256> cached;  // Blobs that it already holds.
 
@@ -118,8 +123,8 @@ struct Profile {
 
 // A file that a stage's graph names as external data, or the graph itself.
 struct StageFile {
-  std::string location;        // As in the graph: the lower-case hex SHA-256 of the file.
-  std::string path;            // Where to fetch it: a path on the coordinator, "/blobs/<sha>".
+  std::string location;  // As in the graph: the lower-case hex SHA-256 of the file.
+  std::string path;      // Where to fetch it: a path on the coordinator, "/blobs/<sha>".
   uint64_t bytes = 0;
   std::vector<Sha256> chunks;  // Of every 16 MiB, in order.
 
@@ -212,7 +217,7 @@ struct Open {
   uint32_t generation = 0;  // The assignment that the route counts on.
   NodeId next;              // 0 for the last stage, which samples and answers with token frames.
   HopType hop = HopType::kF32;
-  uint32_t capacity = 0;    // Positions that the session may reach.
+  uint32_t capacity = 0;  // Positions that the session may reach.
   uint32_t keep = 0;
 
   template <typename V, typename S>
@@ -248,6 +253,9 @@ struct Row {
   bool operator==(const Row&) const = default;
 };
 
+// Most alternatives that a token frame lists.
+inline constexpr uint32_t kTopLogprobsMax = 128;
+
 struct TokenBias {
   int32_t token = 0;
   float bias = 0;
@@ -273,10 +281,10 @@ struct Sampling {
   float repetition_penalty = 1;
   float frequency_penalty = 0;
   float presence_penalty = 0;
-  uint32_t top_logprobs = 0;        // How many alternatives to report, at most 128.
-  std::vector<int32_t> history;     // Tokens that the penalties count; empty when none is set.
+  uint32_t top_logprobs = 0;     // How many alternatives to report, at most kTopLogprobsMax.
+  std::vector<int32_t> history;  // Tokens that the penalties count; empty when none is set.
   std::vector<TokenBias> biases;
-  std::vector<uint8_t> mask;        // Bit i % 8 of byte i / 8: token i is allowed. Empty: all are.
+  std::vector<uint8_t> mask;  // Bit i % 8 of byte i / 8: token i is allowed. Empty: all are.
 
   template <typename V, typename S>
   static void Fields(V& visit, S& self) {
@@ -301,8 +309,9 @@ struct Sampling {
 enum class PayloadType : uint8_t { kTokens = 0, kF32 = 1, kF16 = 2 };
 
 // Rows of one or many sessions and what to compute them from: [rows] int32 tokens for the first
-// stage, [rows, width] hidden states for the others. Rows of one session are in order of position.
-// A stage passes `sampling` on unchanged.
+// stage, [rows, width] hidden states for the others. At least one row. Rows of one session lie side
+// by side, in order of position, with one epoch. `sampling` has one item for every row with
+// kWantToken, in the order of the rows; a stage passes it on unchanged.
 struct Step {
   static constexpr Kind kKind = Kind::kStep;
   std::vector<Row> rows;
@@ -317,7 +326,7 @@ struct Step {
     visit("type", self.type);
     visit("width", self.width);
     visit("sampling", self.sampling);
-    visit("payload", self.payload);
+    visit.Payload("payload", self.payload);
   }
   bool operator==(const Step&) const = default;
 };
@@ -341,9 +350,9 @@ struct Token {
   Epoch epoch;
   uint32_t position = 0;  // Of the new token: one past the row's.
   int32_t token = 0;
-  float logprob = 0;       // Of the token, at temperature 1 before any filter.
-  float log_sum_exp = 0;   // Of the raw logits.
-  std::vector<TokenProbability> top;  // Sorted, most probable first.
+  float logprob = 0;                  // Of the token, at temperature 1 before any filter.
+  float log_sum_exp = 0;              // Of the raw logits.
+  std::vector<TokenProbability> top;  // Sorted, most probable first; at most kTopLogprobsMax.
 
   template <typename V, typename S>
   static void Fields(V& visit, S& self) {
@@ -424,7 +433,8 @@ struct KvExport {
   bool operator==(const KvExport&) const = default;
 };
 
-// KV of one block, positions [from, to): keys [heads, positions, head_size], then values.
+// KV of one block, positions [from, to): keys [heads, positions, head_size], then values; from <
+// to.
 struct KvImport {
   static constexpr Kind kKind = Kind::kKvImport;
   SessionId session;
@@ -443,7 +453,7 @@ struct KvImport {
     visit("from", self.from);
     visit("to", self.to);
     visit("type", self.type);
-    visit("payload", self.payload);
+    visit.Payload("payload", self.payload);
   }
   bool operator==(const KvImport&) const = default;
 };
@@ -560,9 +570,9 @@ struct Report {
   bool operator==(const Report&) const = default;
 };
 
-using Body = std::variant<Hello, Profile, Assign, Ready, Open, Step, Token, Cancel, Release,
-                          Rollback, KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye,
-                          Report>;
+using Body =
+    std::variant<Hello, Profile, Assign, Ready, Open, Step, Token, Cancel, Release, Rollback,
+                 KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye, Report>;
 
 struct Frame {
   NodeId to;

@@ -1,0 +1,85 @@
+// Names of the wire's enumerations, in JSON and in messages, and which numbers are known.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "wire/frames.h"
+
+namespace shoal::wire {
+
+template <typename Enum>
+struct EnumNames;
+
+template <>
+struct EnumNames<HopType> {
+  static constexpr std::array<std::pair<HopType, std::string_view>, 2> kNames{{
+      {HopType::kF32, "f32"},
+      {HopType::kF16, "f16"},
+  }};
+};
+
+template <>
+struct EnumNames<PayloadType> {
+  static constexpr std::array<std::pair<PayloadType, std::string_view>, 3> kNames{{
+      {PayloadType::kTokens, "tokens"},
+      {PayloadType::kF32, "f32"},
+      {PayloadType::kF16, "f16"},
+  }};
+};
+
+template <>
+struct EnumNames<Kind> {
+  static constexpr std::array<std::pair<Kind, std::string_view>, 18> kNames{{
+      {Kind::kHello, "hello"},
+      {Kind::kProfile, "profile"},
+      {Kind::kAssign, "assign"},
+      {Kind::kReady, "ready"},
+      {Kind::kOpen, "open"},
+      {Kind::kStep, "step"},
+      {Kind::kToken, "token"},
+      {Kind::kCancel, "cancel"},
+      {Kind::kRelease, "release"},
+      {Kind::kRollback, "rollback"},
+      {Kind::kKvExport, "kv-export"},
+      {Kind::kKvImport, "kv-import"},
+      {Kind::kReplay, "replay"},
+      {Kind::kLeave, "leave"},
+      {Kind::kPing, "ping"},
+      {Kind::kError, "error"},
+      {Kind::kBye, "bye"},
+      {Kind::kReport, "report"},
+  }};
+};
+
+// Nothing for a number that is no enumerator.
+template <typename Enum>
+constexpr std::optional<std::string_view> EnumName(Enum value) {
+  for (const auto& [known, name] : EnumNames<Enum>::kNames) {
+    if (known == value) return name;
+  }
+  return std::nullopt;
+}
+
+template <typename Enum>
+constexpr std::optional<Enum> EnumFromName(std::string_view text) {
+  for (const auto& [known, name] : EnumNames<Enum>::kNames) {
+    if (name == text) return known;
+  }
+  return std::nullopt;
+}
+
+// "f32, f16": for messages that say what would be right.
+template <typename Enum>
+std::string EnumChoices() {
+  std::string out;
+  for (const auto& [known, name] : EnumNames<Enum>::kNames) {
+    if (!out.empty()) out += ", ";
+    out += name;
+  }
+  return out;
+}
+
+}  // namespace shoal::wire
