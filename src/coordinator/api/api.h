@@ -13,12 +13,12 @@
 #include "coordinator/generator.h"
 #include "net/http.h"
 
-namespace shoal {
-
+namespace shoal::tokenizer {
 class ChatTemplate;
 class Tokenizer;
+}  // namespace shoal::tokenizer
 
-namespace api {
+namespace shoal::api {
 
 // What the API tells of the model and checks requests against.
 struct ModelFacts {
@@ -44,8 +44,8 @@ class Api {
  public:
   // All of these must outlive the Api; `tokenizer` and `chat_template` may be null: then prompts
   // are token ids only and text fields are empty, or chat is refused.
-  Api(Generator& generator, ModelFacts model, const Tokenizer* tokenizer,
-      const ChatTemplate* chat_template, Environment environment);
+  Api(Generator& generator, ModelFacts model, const tokenizer::Tokenizer* tokenizer,
+      const tokenizer::ChatTemplate* chat_template, Environment environment);
   // Cancels what runs; the clients see their connections cut.
   ~Api();
   Api(const Api&) = delete;
@@ -62,5 +62,4 @@ class Api {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace api
-}  // namespace shoal
+}  // namespace shoal::api
