@@ -1,0 +1,97 @@
+#include "tokenizer/post_processor.h"
+
+#include "base/str_cat.h"
+#include "tokenizer/vocabulary.h"
+
+namespace shoal::tokenizer {
+
+namespace {
+
+constexpr size_t kMaxParts = 256;
+constexpr size_t kMaxIds = size_t{1} << 28;
+constexpr int kMaxDepth = 4;
+
+// A [token, id] pair as Bert's and Roberta's processors have it.
+Result<int32_t> TokenIdOfPair(const model::JsonObject& object, std::string_view name) {
+  const boost::json::value* pair = object.Find(name);
+  if (pair == nullptr || !pair->is_array() || pair->get_array().size() != 2 ||
+      !pair->get_array()[1].is_int64()) {
+    return object.Wrong(name, "expected [token, id]");
+  }
+  const int64_t id = pair->get_array()[1].get_int64();
+  if (id < 0 || id >= kMaxTokens) {
+    return object.Wrong(name, StrCat("the id ", id, " is not in [0, ", kMaxTokens, ")"));
+  }
+  return static_cast<int32_t>(id);
+}
+
+}  // namespace
+
+Result<PostProcessor> PostProcessor::FromJson(const model::JsonObject& object) {
+  PostProcessor processor;
+  RETURN_IF_ERROR(processor.Read(object, 0));
+  return processor;
+}
+
+Status PostProcessor::Read(const model::JsonObject& object, int depth) {
+  ASSIGN_OR_RETURN(const std::string type, object.Text("type"));
+  if (type == "TemplateProcessing") return ReadTemplate(object);
+  if (type == "BertProcessing" || type == "RobertaProcessing") return ReadPair(object);
+  if (type == "ByteLevel") return {};
+  if (type == "Sequence" && depth < kMaxDepth) {
+    ASSIGN_OR_RETURN(const auto parts, object.Objects("processors", kMaxParts));
+    for (const model::JsonObject& part : parts) RETURN_IF_ERROR(Read(part, depth + 1));
+    return {};
+  }
+  return Fail(Code::kUnimplemented,
+              StrCat(object.where(), ": the post-processor \"", type, "\" is not supported here"));
+}
+
+Status PostProcessor::ReadTemplate(const model::JsonObject& object) {
+  ASSIGN_OR_RETURN(const auto parts, object.Objects("single", kMaxParts));
+  Template made;
+  for (const model::JsonObject& part : parts) {
+    if (part.Has("Sequence")) {
+      ASSIGN_OR_RETURN(const model::JsonObject sequence, part.Object("Sequence"));
+      ASSIGN_OR_RETURN(const std::string which, sequence.Text("id"));
+      if (which != "A") return sequence.Wrong("id", "a template for one text has only \"A\"");
+      made.push_back(std::nullopt);
+      continue;
+    }
+    ASSIGN_OR_RETURN(const model::JsonObject special, part.Object("SpecialToken"));
+    ASSIGN_OR_RETURN(const std::string name, special.Text("id"));
+    ASSIGN_OR_RETURN(const model::JsonObject specials, object.Object("special_tokens"));
+    ASSIGN_OR_RETURN(const model::JsonObject entry, specials.Object(name));
+    ASSIGN_OR_RETURN(const auto ids, entry.Uints("ids", kMaxTokens - 1, kMaxParts));
+    for (const uint64_t id : ids) made.push_back(static_cast<int32_t>(id));
+  }
+  templates_.push_back(std::move(made));
+  return {};
+}
+
+Status PostProcessor::ReadPair(const model::JsonObject& object) {
+  ASSIGN_OR_RETURN(const int32_t first, TokenIdOfPair(object, "cls"));
+  ASSIGN_OR_RETURN(const int32_t last, TokenIdOfPair(object, "sep"));
+  templates_.push_back({first, std::nullopt, last});
+  return {};
+}
+
+Result<std::vector<int32_t>> PostProcessor::Apply(std::vector<int32_t> ids) const {
+  for (const Template& made : templates_) {
+    std::vector<int32_t> out;
+    for (const std::optional<int32_t>& part : made) {
+      if (part) {
+        out.push_back(*part);
+      } else {
+        out.insert(out.end(), ids.begin(), ids.end());
+      }
+      if (out.size() > kMaxIds) {
+        return Fail(Code::kResourceExhausted, StrCat("more than ", kMaxIds, " token ids"));
+      }
+    }
+    ids = std::move(out);
+  }
+  return ids;
+}
+
+}  // namespace shoal::tokenizer

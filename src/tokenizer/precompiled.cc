@@ -1,0 +1,121 @@
+#include "tokenizer/precompiled.h"
+
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/str_cat.h"
+#include "tokenizer/unicode.h"
+
+namespace shoal::tokenizer {
+
+namespace {
+
+constexpr size_t kShortGraphemeBytes = 6;
+
+int Base64Digit(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  if (c == '+') return 62;
+  if (c == '/') return 63;
+  return -1;
+}
+
+// The fields of a Darts unit.
+bool HasLeaf(uint32_t unit) { return ((unit >> 8) & 1) != 0; }
+uint32_t Value(uint32_t unit) { return unit & 0x7FFFFFFF; }
+uint32_t Label(uint32_t unit) { return unit & (0x80000000u | 0xFF); }
+uint32_t Offset(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
+
+}  // namespace
+
+Result<std::string> DecodeBase64(std::string_view encoded) {
+  const auto wrong = [](size_t at) {
+    return Fail(Code::kInvalidArgument, StrCat("not base64 at byte ", at));
+  };
+  if (encoded.size() % 4 != 0) return wrong(encoded.size());
+  size_t padding = 0;
+  while (padding < 2 && padding < encoded.size() && encoded[encoded.size() - 1 - padding] == '=') {
+    ++padding;
+  }
+  std::string bytes;
+  bytes.reserve(encoded.size() / 4 * 3);
+  uint32_t bits = 0;
+  for (size_t i = 0; i < encoded.size(); ++i) {
+    const bool is_padding = i >= encoded.size() - padding;
+    const int digit = is_padding ? 0 : Base64Digit(encoded[i]);
+    if (digit < 0) return wrong(i);
+    bits = (bits << 6) | static_cast<uint32_t>(digit);
+    if (i % 4 == 3) {
+      bytes += static_cast<char>(bits >> 16);
+      bytes += static_cast<char>(bits >> 8);
+      bytes += static_cast<char>(bits);
+      bits = 0;
+    }
+  }
+  bytes.resize(bytes.size() - padding);
+  return bytes;
+}
+
+Result<CharacterMap> CharacterMap::FromBase64(std::string_view encoded) {
+  Result<std::string> decoded = DecodeBase64(encoded);
+  if (!decoded) return FailWithContext(std::move(decoded).error(), "precompiled_charsmap");
+  ByteReader reader(AsBytes(*decoded));
+  const uint32_t trie_bytes = reader.Read<uint32_t>();
+  const Bytes units = reader.ReadBytes(trie_bytes);
+  if (!reader.ok() || trie_bytes == 0 || trie_bytes % sizeof(uint32_t) != 0) {
+    return Fail(Code::kInvalidArgument, StrCat("precompiled_charsmap: a trie of ", trie_bytes,
+                                               " bytes in a map of ", decoded->size(), " bytes"));
+  }
+  CharacterMap map;
+  map.trie_.resize(trie_bytes / sizeof(uint32_t));
+  std::memcpy(map.trie_.data(), units.data(), trie_bytes);
+  map.replacements_ = AsText(reader.ReadBytes(reader.remaining()));
+  return map;
+}
+
+std::optional<std::string_view> CharacterMap::Find(std::string_view text) const {
+  // Positions come from the file: each is checked before it is read.
+  uint32_t position = Offset(trie_[0]);
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte == 0) return std::nullopt;
+    position ^= byte;
+    if (position >= trie_.size()) return std::nullopt;
+    const uint32_t unit = trie_[position];
+    if (Label(unit) != byte) return std::nullopt;
+    position ^= Offset(unit);
+    if (!HasLeaf(unit)) continue;
+    if (position >= trie_.size()) return std::nullopt;
+    const uint32_t begin = Value(trie_[position]);
+    if (begin >= replacements_.size()) return std::nullopt;
+    const std::string_view rest = std::string_view(replacements_).substr(begin);
+    return rest.substr(0, rest.find('\0'));
+  }
+  return std::nullopt;
+}
+
+Result<std::string> CharacterMap::Apply(std::string_view text) const {
+  std::string out;
+  out.reserve(text.size());
+  for (const std::string_view grapheme : Graphemes(text)) {
+    if (grapheme.size() < kShortGraphemeBytes) {
+      if (const std::optional<std::string_view> replacement = Find(grapheme)) {
+        out += *replacement;
+        continue;
+      }
+    }
+    for (size_t at = 0; at < grapheme.size();) {
+      const size_t begin = at;
+      NextCodePoint(grapheme, at);
+      const std::string_view character = grapheme.substr(begin, at - begin);
+      out += Find(character).value_or(character);
+    }
+  }
+  if (!IsValidUtf8(out)) {
+    return Fail(Code::kInvalidArgument, "precompiled_charsmap: a replacement is not UTF-8");
+  }
+  return out;
+}
+
+}  // namespace shoal::tokenizer

@@ -1,0 +1,23 @@
+#include "tokenizer/stream_decoder.h"
+
+#include <utility>
+
+namespace shoal::tokenizer {
+
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
+    : tokenizer_(tokenizer),
+      skip_special_(skip_special),
+      chain_(tokenizer.decoder().NewChain(ready_)) {}
+
+std::string StreamDecoder::Push(int32_t id) {
+  const std::optional<std::string_view> token = tokenizer_.IdToToken(id);
+  if (token && !(skip_special_ && tokenizer_.IsSpecial(id))) chain_.Push(*token);
+  return std::exchange(ready_, {});
+}
+
+std::string StreamDecoder::Flush() {
+  chain_.Flush();
+  return std::exchange(ready_, {});
+}
+
+}  // namespace shoal::tokenizer
