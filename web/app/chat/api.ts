@@ -1,0 +1,111 @@
+// /v1/chat/completions, streamed.
+
+import { readEvents } from "./sse.ts";
+
+export interface Message {
+  role: "user" | "assistant";
+  content: string;
+}
+
+export interface ChatOptions {
+  temperature: number;
+  maxTokens: number | undefined;
+}
+
+// Why an answer did not come or did not end; `detail` is for a person.
+export class ChatError extends Error {
+  // 0: no answer at all, or one that broke off.
+  readonly status: number;
+  readonly retryAfterMs: number;
+
+  constructor(status: number, detail: string, retryAfterMs = 0) {
+    super(detail);
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export type ChatEvent =
+  | { kind: "text"; text: string }
+  | { kind: "finish"; reason: string }
+  | { kind: "usage"; completionTokens: number };
+
+interface Chunk {
+  choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
+  usage?: { completion_tokens?: number } | null;
+  error?: { message?: string };
+}
+
+// Gives the answer piece by piece; throws ChatError. Aborting `signal` ends it silently.
+export async function* chat(
+  messages: Message[],
+  options: ChatOptions,
+  signal: AbortSignal,
+): AsyncGenerator<ChatEvent> {
+  try {
+    const response = await post(messages, options, signal);
+    if (response.body === null) throw new ChatError(0, "The coordinator sent an empty answer.");
+    let finished = false;
+    for await (const data of readEvents(response.body)) {
+      if (data === "[DONE]") return;
+      for (const event of eventsOf(data)) {
+        finished ||= event.kind === "finish";
+        yield event;
+      }
+    }
+    if (!finished) throw new ChatError(0, "The connection ended in the middle of the answer.");
+  } catch (thrown) {
+    if (signal.aborted) return;
+    if (thrown instanceof ChatError) throw thrown;
+    throw new ChatError(0, "The coordinator cannot be reached.");
+  }
+}
+
+async function post(
+  messages: Message[],
+  { temperature, maxTokens }: ChatOptions,
+  signal: AbortSignal,
+): Promise<Response> {
+  const response = await fetch("/v1/chat/completions", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({
+      messages,
+      temperature,
+      max_tokens: maxTokens,
+      stream: true,
+      stream_options: { include_usage: true },
+    }),
+    signal,
+  });
+  if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+async function errorOf(response: Response): Promise<ChatError> {
+  const body = (await response.json().catch(() => undefined)) as Chunk | undefined;
+  const detail = body?.error?.message ?? `The coordinator answered ${response.status}.`;
+  const seconds = Number(response.headers.get("Retry-After"));
+  return new ChatError(response.status, detail, Number.isFinite(seconds) ? seconds * 1000 : 0);
+}
+
+function* eventsOf(data: string): Generator<ChatEvent> {
+  let chunk: Chunk;
+  try {
+    chunk = JSON.parse(data) as Chunk;
+  } catch {
+    throw new ChatError(0, "The coordinator sent something that is not JSON.");
+  }
+  if (chunk.error !== undefined) {
+    throw new ChatError(0, chunk.error.message ?? "The answer could not be finished.");
+  }
+  const choice = chunk.choices?.[0];
+  const text = choice?.delta?.content;
+  if (typeof text === "string" && text !== "") yield { kind: "text", text };
+  if (typeof choice?.finish_reason === "string") {
+    yield { kind: "finish", reason: choice.finish_reason };
+  }
+  if (typeof chunk.usage?.completion_tokens === "number") {
+    yield { kind: "usage", completionTokens: chunk.usage.completion_tokens };
+  }
+}

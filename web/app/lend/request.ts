@@ -1,0 +1,51 @@
+// What the address of the lend page asks for: /lend?auto=1&executor=ort-wasm&memory=512M&threads=1
+
+import { executorNames, type ExecutorName } from "../../volunteer/executor.ts";
+import { parseSize } from "../common/size.ts";
+
+export const memoryDefault = 512 * 1024 * 1024;
+export const memoryMin = 16 * 1024 * 1024;
+
+export interface LendRequest {
+  // Start without a click. Only on loopback: nobody's machine is lent by following a link.
+  auto: boolean;
+  executor: ExecutorName;
+  memoryBytes: number;
+  threads: number;
+  joinSecret: string;
+}
+
+export function isLoopback(hostname: string): boolean {
+  return (
+    hostname === "localhost" ||
+    hostname.endsWith(".localhost") ||
+    hostname === "[::1]" ||
+    /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  );
+}
+
+// Throws an Error that says what would be right.
+export function readLendRequest(url: URL): LendRequest {
+  const query = url.searchParams;
+  const executor = query.get("executor") ?? executorNames[0];
+  const known = executorNames.find((name) => name === executor);
+  if (known === undefined) {
+    throw new Error(`There is no executor “${executor}”; there is ${executorNames.join(", ")}.`);
+  }
+  const memory = query.get("memory");
+  const memoryBytes = memory === null ? memoryDefault : parseSize(memory);
+  if (memoryBytes === undefined || memoryBytes < memoryMin) {
+    throw new Error(`“${memory}” is no memory size; write 512M or 2G, at least 16M.`);
+  }
+  const threads = Number(query.get("threads") ?? "1");
+  if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
+    throw new Error("threads is a number from 1 to 64.");
+  }
+  return {
+    auto: query.get("auto") === "1" && isLoopback(url.hostname),
+    executor: known,
+    memoryBytes,
+    threads,
+    joinSecret: query.get("secret") ?? "",
+  };
+}

@@ -1,0 +1,18 @@
+// Builds the pages into dist/, which the coordinator serves as it is.
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  root: here("app"),
+  build: {
+    outDir: here("dist"),
+    emptyOutDir: true,
+    target: "es2023",
+    // WebAssembly is streamed from a file of its own, never inlined.
+    assetsInlineLimit: 0,
+    rolldownOptions: { input: [here("app/index.html"), here("app/lend/index.html")] },
+  },
+  worker: { format: "es" },
+});

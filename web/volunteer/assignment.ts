@@ -1,0 +1,135 @@
+// What the coordinator asks this volunteer to hold: checked against sense and the lent memory, then
+// fetched.
+
+import { ShoalError, type Assign, type StageFile } from "../core/index.ts";
+import { chunkBytes, type BlobSource, type OnBytes } from "./blobs.ts";
+import type { StageFiles } from "./executor.ts";
+
+const limits = {
+  // A joined graph is names and shapes; weights are external.
+  graphBytes: 64 * 1024 * 1024,
+  blocks: 4096,
+  width: 1 << 20,
+  vocab: 1 << 24,
+  positions: 1 << 24,
+  // Below the codec's 64 MiB a frame, with room for rows and sampling.
+  hopBytes: 48 * 1024 * 1024,
+  parallelFetches: 4,
+};
+
+export function holdsNothing(assign: Assign): boolean {
+  return assign.first === assign.last;
+}
+
+// Of the files together.
+export function fileBytes(assign: Assign): number {
+  return assign.weights.reduce((sum, file) => sum + file.bytes, assign.graph.bytes);
+}
+
+// Bytes that one position of one session takes in the KV caches of the stage.
+export function kvBytesPerPosition(assign: Assign): number {
+  return assign.kv.reduce((sum, slot) => sum + slot.heads * slot.head_size * 2 * 4, 0);
+}
+
+// Throws a ShoalError for an assignment that contradicts itself or does not fit into `memoryBytes`.
+export function checkAssign(assign: Assign, memoryBytes: number): void {
+  if (holdsNothing(assign)) return;
+  const require = (holds: boolean, detail: string): void => {
+    if (!holds) throw new ShoalError("invalid_argument", `assignment: ${detail}`);
+  };
+  const { first, last } = assign;
+  require(first < last && last - first <= limits.blocks, `blocks [${first}, ${last})`);
+  require(within(assign.hidden, limits.width), `hidden width ${assign.hidden}`);
+  require(within(assign.vocab, limits.vocab), `vocabulary ${assign.vocab}`);
+  require(within(assign.positions, limits.positions), `${assign.positions} positions`);
+  require(within(assign.max_rows, assign.positions), `${assign.max_rows} rows a step`);
+  require(
+    assign.max_rows * assign.hidden * 4 <= limits.hopBytes,
+    `${assign.max_rows} rows of ${assign.hidden} do not fit a frame`,
+  );
+  for (const file of [assign.graph, ...assign.weights]) checkFile(file, require);
+  require(assign.graph.bytes <= limits.graphBytes, `a graph of ${assign.graph.bytes} bytes`);
+  const locations = new Set(assign.weights.map((file) => file.location));
+  require(locations.size === assign.weights.length, "a weight file is named twice");
+  const blocks = new Set<number>();
+  for (const { block, heads, head_size: size } of assign.kv) {
+    require(block >= first && block < last && !blocks.has(block), `KV of block ${block}`);
+    require(within(heads, 4096) && within(size, 65536), `KV shape ${heads} x ${size}`);
+    blocks.add(block);
+  }
+  if (fileBytes(assign) > memoryBytes) {
+    throw new ShoalError(
+      "resource_exhausted",
+      `blocks [${first}, ${last}) need ${fileBytes(assign)} bytes, ${memoryBytes} are lent`,
+    );
+  }
+}
+
+function within(value: number, max: number): boolean {
+  return value >= 1 && value <= max;
+}
+
+function checkFile(file: StageFile, require: (holds: boolean, detail: string) => void): void {
+  const { location, path, bytes, chunks } = file;
+  require(/^[0-9a-f]{64}$/.test(location), `file location ${JSON.stringify(location)}`);
+  require(path.startsWith("/") && !path.startsWith("//"), `file path ${JSON.stringify(path)}`);
+  require(bytes >= 1, `file ${location} is empty`);
+  require(
+    chunks.length === Math.ceil(bytes / chunkBytes),
+    `file ${location} of ${bytes} bytes has ${chunks.length} chunk hashes`,
+  );
+}
+
+export interface FileProgress {
+  location: string;
+  bytes: number;
+  done: number;
+}
+
+export interface LoadProgress {
+  bytesDone: number;
+  bytesTotal: number;
+  bytesFetched: number;
+  files: FileProgress[];
+}
+
+// Fetches all files of a checked assignment, a few at a time. `onProgress` is given the same
+// object every time. The first failure, or `signal`, ends all of it.
+export async function fetchStage(
+  assign: Assign,
+  source: BlobSource,
+  signal: AbortSignal,
+  onProgress: (progress: LoadProgress) => void,
+): Promise<StageFiles> {
+  const all = [assign.graph, ...assign.weights];
+  const progress: LoadProgress = {
+    bytesDone: 0,
+    bytesTotal: fileBytes(assign),
+    bytesFetched: 0,
+    files: all.map(({ location, bytes }) => ({ location, bytes, done: 0 })),
+  };
+  const failure = new AbortController();
+  const either = AbortSignal.any([signal, failure.signal]);
+  const blobs: Blob[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < all.length) {
+      const index = next++;
+      const onBytes: OnBytes = (done, fetched) => {
+        progress.files[index]!.done += done;
+        progress.bytesDone += done;
+        progress.bytesFetched += fetched;
+        onProgress(progress);
+      };
+      blobs[index] = await source.fetch(all[index]!, either, onBytes);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: limits.parallelFetches }, worker));
+  } catch (thrown) {
+    failure.abort();
+    throw thrown;
+  }
+  const weights = new Map(assign.weights.map((file, index) => [file.location, blobs[index + 1]!]));
+  return { graph: blobs[0]!, weights };
+}

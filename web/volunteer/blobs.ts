@@ -1,0 +1,200 @@
+// Where a stage's files come from. A source gives verified bytes or fails; sources are stacked:
+// memory in front of the network, later a cache on disk between them.
+
+import { ShoalError, type StageFile } from "../core/index.ts";
+
+export const chunkBytes = 16 * 1024 * 1024;
+
+// Bytes that have become available since the last call; `fetched` of them crossed the network. A
+// chunk that has to be fetched again takes its `done` back.
+export type OnBytes = (done: number, fetched: number) => void;
+
+export interface BlobSource {
+  // The whole file, verified. Rejects with a ShoalError; `cancelled` when `signal` is aborted.
+  fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob>;
+}
+
+// Keeps what it has given out, until `retain` drops it.
+export class MemoryBlobs implements BlobSource {
+  readonly #origin: BlobSource;
+  readonly #held = new Map<string, Blob>();
+
+  constructor(origin: BlobSource) {
+    this.#origin = origin;
+  }
+
+  async fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob> {
+    const held = this.#held.get(file.location);
+    if (held !== undefined && held.size === file.bytes) {
+      onBytes(file.bytes, 0);
+      return held;
+    }
+    const blob = await this.#origin.fetch(file, signal, onBytes);
+    this.#held.set(file.location, blob);
+    return blob;
+  }
+
+  // Drops every file whose location is not in `locations`.
+  retain(locations: ReadonlySet<string>): void {
+    for (const location of [...this.#held.keys()]) {
+      if (!locations.has(location)) this.#held.delete(location);
+    }
+  }
+
+  get locations(): string[] {
+    return [...this.#held.keys()];
+  }
+}
+
+export interface HttpOptions {
+  // The coordinator's address; paths of files are resolved against it and may not leave it.
+  origin: string;
+  fetch: typeof fetch;
+  // Waits between attempts; rejects when the signal is aborted.
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+// Attempts for a chunk that the network did not deliver, each after a longer wait.
+const attemptsMax = 5;
+const retryMs = 500;
+
+// Fetches in 16 MiB chunks by Range, and checks each against its SHA-256.
+export class HttpBlobs implements BlobSource {
+  readonly #options: HttpOptions;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+  }
+
+  async fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob> {
+    const url = this.#resolve(file.path);
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for (const [index, expected] of file.chunks.entries()) {
+      const from = index * chunkBytes;
+      const range = { url, from, to: Math.min(from + chunkBytes, file.bytes), total: file.bytes };
+      chunks.push(await this.#verified(range, expected, signal, onBytes));
+    }
+    return new Blob(chunks);
+  }
+
+  #resolve(path: string): string {
+    const base = new URL(this.#options.origin);
+    const url = new URL(path, base);
+    if (url.origin !== base.origin) {
+      throw new ShoalError("invalid_argument", `file path ${path} leaves the coordinator`);
+    }
+    return url.href;
+  }
+
+  async #verified(
+    range: ByteRange,
+    expected: string,
+    signal: AbortSignal,
+    onBytes: OnBytes,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    let found = "";
+    for (const cache of ["default", "reload"] as const) {
+      const bytes = await this.#delivered(range, cache, signal, onBytes);
+      found = await sha256Hex(bytes);
+      if (found === expected) return bytes;
+      onBytes(-bytes.length, 0);
+    }
+    throw new ShoalError(
+      "data_loss",
+      `bytes [${range.from}, ${range.to}) of ${range.url} have SHA-256 ${found}, ` +
+        `${expected} was promised`,
+    );
+  }
+
+  async #delivered(
+    range: ByteRange,
+    cache: RequestCache,
+    signal: AbortSignal,
+    onBytes: OnBytes,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    for (let attempt = 1; ; ++attempt) {
+      let got = 0;
+      const count: OnBytes = (done, fetched) => {
+        got += done;
+        onBytes(done, fetched);
+      };
+      try {
+        return await fetchRange(this.#options.fetch, range, cache, signal, count);
+      } catch (thrown) {
+        onBytes(-got, 0);
+        if (signal.aborted) throw cancelled();
+        const error = ShoalError.from(thrown, "unavailable");
+        if (error.code !== "unavailable" || attempt === attemptsMax) throw error;
+        await this.#options.sleep(retryMs * 2 ** (attempt - 1), signal);
+      }
+    }
+  }
+}
+
+interface ByteRange {
+  url: string;
+  from: number;
+  to: number;
+  total: number;
+}
+
+function cancelled(): ShoalError {
+  return new ShoalError("cancelled", "a newer assignment replaced this one");
+}
+
+async function fetchRange(
+  doFetch: typeof fetch,
+  { url, from, to, total }: ByteRange,
+  cache: RequestCache,
+  signal: AbortSignal,
+  onBytes: OnBytes,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const headers = { Range: `bytes=${from}-${to - 1}` };
+  const response = await doFetch(url, { headers, cache, signal, credentials: "same-origin" });
+  const whole = response.status === 200 && from === 0 && to === total;
+  if (response.status !== 206 && !whole) {
+    await response.body?.cancel();
+    throw new ShoalError(
+      statusCode(response.status),
+      `${url} answered ${response.status} to a request for bytes [${from}, ${to})`,
+    );
+  }
+  if (response.body === null) throw new ShoalError("unavailable", `${url} answered nothing`);
+  return await readExactly(response.body, to - from, url, onBytes);
+}
+
+function statusCode(status: number): "not_found" | "unavailable" | "failed_precondition" {
+  if (status === 404 || status === 410) return "not_found";
+  return status >= 500 || status === 429 ? "unavailable" : "failed_precondition";
+}
+
+async function readExactly(
+  body: ReadableStream<Uint8Array>,
+  size: number,
+  url: string,
+  onBytes: OnBytes,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(size);
+  const reader = body.getReader();
+  let offset = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (offset + value.length > size) {
+      await reader.cancel();
+      throw new ShoalError("data_loss", `${url} sent more than the ${size} bytes asked for`);
+    }
+    bytes.set(value, offset);
+    offset += value.length;
+    onBytes(value.length, value.length);
+  }
+  if (offset !== size) {
+    throw new ShoalError("unavailable", `${url} ended after ${offset} of ${size} bytes`);
+  }
+  return bytes;
+}
+
+export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

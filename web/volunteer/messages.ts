@@ -1,0 +1,60 @@
+// Messages between a page and its node worker.
+
+import type { ErrorCode } from "../core/index.ts";
+import type { FileProgress } from "./assignment.ts";
+import type { ExecutorName } from "./executor.ts";
+
+export interface VolunteerOptions {
+  // The coordinator: http(s)://host[:port].
+  url: string;
+  executor: ExecutorName;
+  // Lent for weights and KV caches together.
+  memoryBytes: number;
+  // Of the executor; more than one needs cross-origin isolation.
+  threads?: number;
+  // Of a private swarm.
+  joinSecret?: string;
+}
+
+export type PageToNode =
+  | { kind: "start"; options: VolunteerOptions; platform: string }
+  | { kind: "stop"; reason: string };
+
+// connecting: no connection yet. waiting: connected, nothing to hold. loading: fetching and
+// building a stage. ready: steps are run. reconnecting: the connection was lost, the next attempt
+// comes by itself. refused: the coordinator will not have us; stopped: by the page. The last two
+// are final.
+export type VolunteerState =
+  | "connecting"
+  | "waiting"
+  | "loading"
+  | "ready"
+  | "reconnecting"
+  | "refused"
+  | "stopped";
+
+export interface Counters {
+  steps: number;
+  rows: number;
+  tokens: number;
+  bytesIn: number;
+  bytesOut: number;
+  computeMs: number;
+  sessions: number;
+  kvBytes: number;
+}
+
+export type VolunteerEvent =
+  | { kind: "state"; state: VolunteerState; node: number; detail: string }
+  | {
+      kind: "progress";
+      bytesDone: number;
+      bytesTotal: number;
+      bytesFetched: number;
+      files: FileProgress[];
+    }
+  // Blocks [first, last); equal: nothing.
+  | { kind: "holding"; first: number; last: number; hasHead: boolean; weightBytes: number }
+  | { kind: "counters"; counters: Counters }
+  // Something went wrong and was reported; the volunteer goes on unless the state says otherwise.
+  | { kind: "problem"; code: ErrorCode; detail: string };

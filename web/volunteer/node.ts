@@ -1,0 +1,376 @@
+// A volunteer: speaks wire v1 with the coordinator, loads what it is assigned, keeps sessions and
+// runs their steps. Everything it touches is handed in, so that it runs in a Worker and in tests.
+//
+//   frames in --> session rules (at once) --> work queue (in order) --> executor --> frames out
+
+import { ShoalError, type Core, type Frame, type FrameOf, type Open } from "../core/index.ts";
+import type { MemoryBlobs } from "./blobs.ts";
+import type { Executor } from "./executor.ts";
+import { Link, type Socket, type SocketHandlers } from "./link.ts";
+import type { Counters, VolunteerEvent, VolunteerOptions, VolunteerState } from "./messages.ts";
+import { Outbox } from "./outbox.ts";
+import { SessionTable } from "./sessions.ts";
+import { StageKeeper } from "./stage_keeper.ts";
+import { runStep } from "./step.ts";
+import { WorkQueue } from "./work_queue.ts";
+
+export const wireVersion = 1;
+
+const queueLimits = { items: 4096, bytes: 256 * 1024 * 1024 };
+const countersEveryMs = 500;
+// How long a leave frame may wait for its bye.
+const leaveMs = 2000;
+// After a bye that we did not ask for.
+const byePauseMs = 2000;
+
+export interface NodeParts {
+  options: VolunteerOptions;
+  agent: string;
+  platform: string;
+  core: Core;
+  executor: Executor;
+  blobs: MemoryBlobs;
+  openSocket(handlers: SocketHandlers): Socket;
+  emit(event: VolunteerEvent): void;
+  // Milliseconds, of any origin.
+  now(): number;
+  // In [0, 1).
+  random(): number;
+}
+
+export class VolunteerNode {
+  readonly #parts: NodeParts;
+  readonly #outbox: Outbox;
+  readonly #link: Link;
+  readonly #sessions = new SessionTable();
+  readonly #queue: WorkQueue;
+  readonly #stage: StageKeeper;
+  readonly #counters: Counters = {
+    steps: 0,
+    rows: 0,
+    tokens: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    computeMs: 0,
+    sessions: 0,
+    kvBytes: 0,
+  };
+  #state: VolunteerState = "connecting";
+  #resumeToken = "";
+  #welcomed = false;
+  #countersTimer: ReturnType<typeof setTimeout> | undefined;
+  #leaving: (() => void) | undefined;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+    this.#outbox = new Outbox(parts.core, (bytes) => this.#link.send(bytes));
+    this.#queue = new WorkQueue(queueLimits, (thrown) => this.#problem(ShoalError.from(thrown)));
+    this.#stage = new StageKeeper({
+      ...parts,
+      memoryBytes: parts.options.memoryBytes,
+      outbox: this.#outbox,
+      sessions: this.#sessions,
+      queue: this.#queue,
+      onState: (state, detail) => this.#enter(state, detail),
+      onProblem: (error) => this.#problem(error),
+    });
+    this.#enter("connecting", "");
+    this.#link = new Link({
+      openSocket: parts.openSocket,
+      random: parts.random,
+      onOpen: () => this.#sayHello(),
+      onMessage: (data) => this.#onMessage(data),
+      onSilence: () => this.#outbox.send("ping", { nonce: 1n, reply: false }),
+      onLost: (reason, retryMs) => this.#onLost(reason, retryMs),
+    });
+  }
+
+  // Tells the coordinator, waits for its bye for a moment, and ends.
+  async stop(reason: string): Promise<void> {
+    if (this.#isOver()) return;
+    if (this.#welcomed) {
+      const answered = new Promise<void>((resolve) => {
+        this.#leaving = resolve;
+        setTimeout(resolve, leaveMs);
+      });
+      this.#outbox.send("leave", { reason });
+      await answered;
+    }
+    await this.#end("stopped", reason);
+  }
+
+  // The executor lost its stage and every KV cache by itself.
+  onExecutorDeath(error: ShoalError): void {
+    this.#stage.executorDied(error);
+  }
+
+  #isOver(): boolean {
+    return this.#state === "stopped" || this.#state === "refused";
+  }
+
+  #enter(state: VolunteerState, detail: string): void {
+    this.#state = state;
+    this.#parts.emit({ kind: "state", state, node: this.#outbox.node, detail });
+  }
+
+  #problem(error: ShoalError): void {
+    this.#parts.emit({ kind: "problem", code: error.code, detail: error.detail });
+  }
+
+  async #end(state: "stopped" | "refused", detail: string): Promise<void> {
+    if (this.#isOver()) return;
+    this.#link.close(detail);
+    this.#stage.forget();
+    clearTimeout(this.#countersTimer);
+    this.#emitCounters();
+    this.#enter(state, detail);
+    await this.#parts.executor.unload();
+  }
+
+  // --- The connection ----------------------------------------------------------------------------
+
+  #sayHello(): void {
+    this.#welcomed = false;
+    this.#outbox.send("hello", {
+      version_min: wireVersion,
+      version_max: wireVersion,
+      node: 0,
+      agent: this.#parts.agent,
+      join_secret: this.#parts.options.joinSecret ?? "",
+      resume_token: this.#resumeToken,
+    });
+  }
+
+  #sendProfile(): void {
+    const { options, platform, blobs } = this.#parts;
+    this.#outbox.send("profile", {
+      executor: options.executor,
+      memory_bytes: options.memoryBytes,
+      threads: options.threads ?? 1,
+      platform,
+      measures: [],
+      cached: blobs.locations,
+    });
+  }
+
+  #onLost(reason: string, retryMs: number): void {
+    this.#welcomed = false;
+    const seconds = (retryMs / 1000).toFixed(1);
+    this.#enter("reconnecting", `${reason}; next attempt in ${seconds} s`);
+  }
+
+  #onWelcome({ body, to }: FrameOf<"hello">): void {
+    if (body.version_min > wireVersion || body.version_max < wireVersion) {
+      const detail =
+        `the coordinator speaks wire versions ${body.version_min} to ${body.version_max}, this ` +
+        `page speaks ${wireVersion}: reload the page`;
+      this.#outbox.sendError(new ShoalError("failed_precondition", detail));
+      void this.#end("refused", detail);
+      return;
+    }
+    const node = body.node === 0 ? to : body.node;
+    if (node === 0) {
+      this.#outbox.sendError(new ShoalError("invalid_argument", "hello gave no node number"));
+      this.#link.drop("the coordinator gave no node number");
+      return;
+    }
+    // Another number: the coordinator does not know us any more, nor our sessions.
+    if (node !== this.#outbox.node) this.#stage.forget();
+    this.#outbox.node = node;
+    this.#resumeToken = body.resume_token;
+    this.#welcomed = true;
+    this.#link.settled();
+    this.#sendProfile();
+    this.#enter(this.#stage.state, "");
+  }
+
+  #onBye(reason: string): void {
+    if (this.#leaving !== undefined) this.#leaving();
+    else this.#link.drop(reason || "the coordinator said bye", byePauseMs);
+  }
+
+  // An error frame to us. About the connection, and of a kind that coming back does not mend, it
+  // ends the volunteer.
+  #onError({ body }: FrameOf<"error">): void {
+    const error = new ShoalError(body.code, body.detail);
+    this.#problem(error);
+    const final: ReadonlySet<string> = new Set([
+      "failed_precondition",
+      "permission_denied",
+      "unimplemented",
+      "invalid_argument",
+    ]);
+    if (!this.#welcomed && body.session === 0n && final.has(body.code)) {
+      void this.#end("refused", body.detail);
+    }
+  }
+
+  // --- Frames ------------------------------------------------------------------------------------
+
+  #onMessage(data: unknown): void {
+    const arrivedMs = this.#parts.now();
+    let frame: Frame;
+    let bytes: number;
+    try {
+      if (!(data instanceof ArrayBuffer)) {
+        throw new ShoalError("invalid_argument", "a text message; frames are binary");
+      }
+      bytes = data.byteLength;
+      this.#counters.bytesIn += bytes;
+      frame = this.#parts.core.decode(new Uint8Array(data));
+    } catch (thrown) {
+      const error = ShoalError.from(thrown, "invalid_argument");
+      this.#problem(error);
+      this.#outbox.sendError(error);
+      return;
+    }
+    try {
+      this.#onFrame(frame, bytes, arrivedMs);
+    } catch (thrown) {
+      const error = ShoalError.from(thrown);
+      if (frame.kind === "step") {
+        this.#failStep(frame, error);
+      } else {
+        this.#problem(error);
+        this.#outbox.sendError(error, aboutFrame(frame));
+      }
+    }
+    this.#countersSoon();
+  }
+
+  #onFrame(frame: Frame, bytes: number, arrivedMs: number): void {
+    if (frame.kind === "ping") return this.#onPing(frame);
+    if (frame.kind === "bye") return this.#onBye(frame.body.reason);
+    if (frame.kind === "error") return this.#onError(frame);
+    if (frame.kind === "hello") return this.#onWelcome(frame);
+    if (!this.#welcomed) {
+      throw new ShoalError("failed_precondition", `a ${frame.kind} frame came before hello`);
+    }
+    if (frame.to !== this.#outbox.node) {
+      throw new ShoalError(
+        "invalid_argument",
+        `a frame for node ${frame.to} came to node ${this.#outbox.node}`,
+      );
+    }
+    switch (frame.kind) {
+      case "assign":
+        return this.#stage.assign(frame.body);
+      case "open":
+        return this.#onOpen(frame.body);
+      case "step":
+        return this.#onStep(frame, bytes, arrivedMs);
+      case "cancel":
+        return this.#sessions.cancel(frame.body);
+      case "release":
+        return this.#onRelease(frame.body.session);
+      case "rollback":
+        return this.#onRollback(frame);
+      case "kv-export":
+      case "kv-import":
+      case "replay":
+        throw new ShoalError("unimplemented", `this volunteer does not do ${frame.kind} yet`);
+      default:
+        throw new ShoalError("invalid_argument", `a ${frame.kind} frame is not for volunteers`);
+    }
+  }
+
+  #onPing({ body }: FrameOf<"ping">): void {
+    if (!body.reply) this.#outbox.send("ping", { nonce: body.nonce, reply: true });
+  }
+
+  // --- Sessions ----------------------------------------------------------------------------------
+
+  #onOpen(open: Open): void {
+    const opened = this.#sessions.open(open);
+    const { executor } = this.#parts;
+    const { session } = opened;
+    this.#queue.pushAlways(0, async () => {
+      if (session.gone) return;
+      if (opened.kind === "new") return await executor.open(session.kv, session.capacity);
+      await this.#truncate(open.session, open.epoch, opened.keep);
+    });
+  }
+
+  #onRollback({ body }: FrameOf<"rollback">): void {
+    this.#sessions.require(body.session, body.epoch);
+    this.#queue.push(0, () => this.#truncate(body.session, body.epoch, body.position));
+  }
+
+  // Answers with an error when fewer positions are there than are to be kept.
+  async #truncate(id: bigint, epoch: number, length: number): Promise<void> {
+    const session = this.#sessions.get(id);
+    if (session === undefined || session.epoch !== epoch) return;
+    if (length > session.length) {
+      const error = new ShoalError(
+        "out_of_range",
+        `asked to keep ${length} positions, ${session.length} are held`,
+      );
+      this.#outbox.sendError(error, { session: id, epoch });
+      return;
+    }
+    await this.#parts.executor.rollback(session.kv, length);
+    session.length = length;
+  }
+
+  #onRelease(id: bigint): void {
+    const session = this.#sessions.release(id);
+    if (session === undefined) return;
+    const held = this.#stage.held;
+    this.#queue.pushAlways(0, async () => {
+      if (held !== undefined && held === this.#stage.held) await held.executor.release(session.kv);
+    });
+  }
+
+  #onStep(frame: FrameOf<"step">, bytes: number, arrivedMs: number): void {
+    const held = this.#stage.held;
+    if (held === undefined) {
+      throw new ShoalError("failed_precondition", "no stage is held here; steps cannot be run");
+    }
+    const decodeMs = this.#parts.now() - arrivedMs;
+    this.#queue.push(bytes, async () => {
+      // A newer assignment has dropped every session of this one.
+      if (held !== this.#stage.held) return;
+      const arrived = { step: frame.body, bytes, arrivedMs, decodeMs };
+      try {
+        const done = await runStep(held, arrived);
+        if (done.rows > 0) ++this.#counters.steps;
+        this.#counters.rows += done.rows;
+        this.#counters.tokens += done.tokens;
+        this.#counters.computeMs += done.computeUs / 1000;
+      } catch (thrown) {
+        if (held === this.#stage.held) this.#failStep(frame, ShoalError.from(thrown));
+      }
+      this.#countersSoon();
+    });
+  }
+
+  // The step as a whole failed: every session in it is told.
+  #failStep({ body }: FrameOf<"step">, error: ShoalError): void {
+    this.#problem(error);
+    const epochs = new Map(body.rows.map((row) => [row.session, row.epoch]));
+    for (const [session, epoch] of epochs) this.#outbox.sendError(error, { session, epoch });
+  }
+
+  // --- Counters ----------------------------------------------------------------------------------
+
+  #countersSoon(): void {
+    if (this.#countersTimer !== undefined || this.#isOver()) return;
+    this.#countersTimer = setTimeout(() => this.#emitCounters(), countersEveryMs);
+  }
+
+  #emitCounters(): void {
+    this.#countersTimer = undefined;
+    this.#counters.bytesOut = this.#outbox.bytesSent;
+    this.#counters.sessions = this.#sessions.count;
+    this.#counters.kvBytes = this.#sessions.reservedBytes;
+    this.#parts.emit({ kind: "counters", counters: { ...this.#counters } });
+  }
+}
+
+// The session or assignment that an error about `frame` names.
+function aboutFrame(frame: Frame): { session?: bigint; epoch?: number; generation?: number } {
+  if (frame.kind === "assign") return { generation: frame.body.generation };
+  if (!("session" in frame.body)) return {};
+  const epoch = "epoch" in frame.body ? frame.body.epoch : 0;
+  return { session: frame.body.session, epoch };
+}

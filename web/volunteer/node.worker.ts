@@ -1,0 +1,91 @@
+// The node worker: owns the socket, the wire codec and the sessions of one volunteer; its executor
+// runs in a Worker below it.
+
+import { loadCore, type Core } from "../core/index.ts";
+import { HttpBlobs, MemoryBlobs } from "./blobs.ts";
+import { RemoteExecutor } from "./executors/remote.ts";
+import type { Socket, SocketHandlers } from "./link.ts";
+import type { PageToNode, VolunteerEvent, VolunteerOptions } from "./messages.ts";
+import { VolunteerNode } from "./node.ts";
+
+let started: Promise<VolunteerNode> | undefined;
+
+function emit(event: VolunteerEvent): void {
+  self.postMessage(event);
+}
+
+async function start(options: VolunteerOptions, platform: string): Promise<VolunteerNode> {
+  const core = await loadCore(new URL("../core/shoal_core.wasm", import.meta.url));
+  return build(options, platform, core);
+}
+
+function build(options: VolunteerOptions, platform: string, core: Core): VolunteerNode {
+  const origin = new URL(options.url);
+  const socketUrl = new URL("/volunteer", origin);
+  socketUrl.protocol = origin.protocol === "https:" ? "wss:" : "ws:";
+  const executor = new RemoteExecutor({
+    createWorker: () =>
+      new Worker(new URL("./executors/ort_wasm.worker.ts", import.meta.url), {
+        type: "module",
+        name: "shoal executor",
+      }),
+    threads: options.threads ?? 1,
+    onDeath: (error) => node.onExecutorDeath(error),
+  });
+  const blobs = new MemoryBlobs(
+    new HttpBlobs({ origin: origin.href, fetch: (input, init) => fetch(input, init), sleep }),
+  );
+  const node = new VolunteerNode({
+    options,
+    agent: `shoal ${core.version} (web)`,
+    platform,
+    core,
+    executor,
+    blobs,
+    openSocket: (handlers) => openSocket(socketUrl, handlers),
+    emit,
+    now: () => performance.now(),
+    random: () => Math.random(),
+  });
+  return node;
+}
+
+function openSocket(url: URL, handlers: SocketHandlers): Socket {
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => handlers.onOpen();
+  socket.onmessage = (event) => handlers.onMessage(event.data);
+  socket.onclose = (event) => handlers.onClose(event.code, event.reason);
+  return socket;
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason as Error);
+      },
+      { once: true },
+    );
+  });
+}
+
+self.addEventListener("message", (event: MessageEvent<PageToNode>) => {
+  const message = event.data;
+  switch (message.kind) {
+    case "start":
+      if (started !== undefined) return;
+      started = start(message.options, message.platform);
+      started.catch((thrown: unknown) => {
+        const detail = `the core did not load: ${String(thrown)}`;
+        emit({ kind: "state", state: "refused", node: 0, detail });
+      });
+      return;
+    case "stop":
+      void started?.then((node) => node.stop(message.reason));
+      return;
+  }
+});

@@ -1,0 +1,226 @@
+// The stage that this volunteer holds: takes assignments, fetches and builds, tells the coordinator
+// how far it is, and lets go when a newer one comes.
+
+import { ShoalError, type Assign, type Core } from "../core/index.ts";
+import {
+  checkAssign,
+  fetchStage,
+  fileBytes,
+  holdsNothing,
+  kvBytesPerPosition,
+  type LoadProgress,
+} from "./assignment.ts";
+import type { MemoryBlobs } from "./blobs.ts";
+import type { Executor, StageFiles } from "./executor.ts";
+import type { VolunteerEvent, VolunteerState } from "./messages.ts";
+import type { Outbox } from "./outbox.ts";
+import type { SessionTable } from "./sessions.ts";
+import type { StepContext } from "./step.ts";
+import type { WorkQueue } from "./work_queue.ts";
+
+const progressEveryMs = 200;
+
+export interface StageKeeperParts {
+  memoryBytes: number;
+  core: Core;
+  executor: Executor;
+  blobs: MemoryBlobs;
+  outbox: Outbox;
+  sessions: SessionTable;
+  // Of everything that is done on the executor.
+  queue: WorkQueue;
+  onState(state: VolunteerState, detail: string): void;
+  onProblem(error: ShoalError): void;
+  emit(event: VolunteerEvent): void;
+  now(): number;
+}
+
+// What the executor has loaded.
+interface Built {
+  graph: string;
+  hasHead: boolean;
+}
+
+export class StageKeeper {
+  readonly #parts: StageKeeperParts;
+  #newest: Assign | undefined;
+  #held: StepContext | undefined;
+  #built: Built | undefined;
+  // Of the assignment under way.
+  #loading: AbortController | undefined;
+  // Assignments are worked on one after the other.
+  #loads = Promise.resolve();
+  #progressAtMs = -Infinity;
+
+  constructor(parts: StageKeeperParts) {
+    this.#parts = parts;
+  }
+
+  // What steps are run with; undefined while nothing is held.
+  get held(): StepContext | undefined {
+    return this.#held;
+  }
+
+  get state(): "ready" | "loading" | "waiting" {
+    if (this.#held !== undefined) return "ready";
+    return this.#loading === undefined ? "waiting" : "loading";
+  }
+
+  // Answers with ready frames, or with an error frame that names the generation. Throws for an
+  // assignment older than the newest.
+  assign(assign: Assign): void {
+    const { generation } = assign;
+    const newest = this.#newest?.generation ?? 0;
+    if (generation < newest || generation === 0) {
+      throw new ShoalError(
+        "failed_precondition",
+        `assignment ${generation} came after assignment ${newest}`,
+      );
+    }
+    if (generation === newest && this.state !== "waiting") {
+      // Told again after a lost connection: what is held or under way stays.
+      if (this.#held !== undefined) this.#sendReady(assign, true, fileBytes(assign), 0);
+      return;
+    }
+    this.#loading?.abort();
+    this.#drop();
+    this.#newest = assign;
+    const loading = new AbortController();
+    this.#loading = loading;
+    this.#parts.onState("loading", "");
+    this.#loads = this.#loads.then(() => this.#load(assign, loading));
+  }
+
+  // The coordinator does not count on anything here any more. Files and graph stay for the next
+  // assignment.
+  forget(): void {
+    this.#loading?.abort();
+    this.#loading = undefined;
+    this.#newest = undefined;
+    this.#drop();
+  }
+
+  // The executor lost its stage and every KV cache by itself.
+  executorDied(error: ShoalError): void {
+    this.#built = undefined;
+    if (this.#held === undefined || this.#newest === undefined) return;
+    const { generation } = this.#newest;
+    this.#drop();
+    this.#parts.onProblem(error);
+    this.#parts.outbox.sendError(error, { generation });
+    this.#parts.onState("waiting", error.detail);
+  }
+
+  async #load(assign: Assign, loading: AbortController): Promise<void> {
+    const { signal } = loading;
+    const { blobs, executor, memoryBytes, outbox, onProblem, onState } = this.#parts;
+    if (signal.aborted) return;
+    try {
+      checkAssign(assign, memoryBytes);
+      const files = [assign.graph, ...assign.weights];
+      blobs.retain(new Set(files.map((file) => file.location)));
+      let hasHead = false;
+      if (holdsNothing(assign)) {
+        this.#built = undefined;
+        await this.#inQueue(() => executor.unload());
+      } else {
+        hasHead = await this.#build(assign, signal);
+      }
+      if (!signal.aborted) this.#hold(assign, hasHead);
+    } catch (thrown) {
+      if (signal.aborted) return;
+      const error = ShoalError.from(thrown);
+      onProblem(error);
+      outbox.sendError(error, { generation: assign.generation });
+      this.#loading = undefined;
+      onState("waiting", error.detail);
+    }
+  }
+
+  // Fetches and builds; whether the stage has the head.
+  async #build(assign: Assign, signal: AbortSignal): Promise<boolean> {
+    let last: LoadProgress | undefined;
+    const files = await fetchStage(assign, this.#parts.blobs, signal, (progress) => {
+      last = progress;
+      this.#onProgress(assign, progress, false);
+    });
+    if (last !== undefined) this.#onProgress(assign, last, true);
+    // The same graph, the same weights: they are named in it by their hashes.
+    if (this.#built?.graph === assign.graph.location) return this.#built.hasHead;
+    this.#built = undefined;
+    const hasHead = await this.#inQueue(() => this.#loadExecutor(assign, files, signal));
+    if (!signal.aborted) this.#built = { graph: assign.graph.location, hasHead };
+    return hasHead;
+  }
+
+  // A newer assignment ends the building of this one.
+  async #loadExecutor(assign: Assign, files: StageFiles, signal: AbortSignal): Promise<boolean> {
+    const { executor } = this.#parts;
+    const { first, last, hidden, vocab, kv } = assign;
+    const stop = (): void => void executor.unload();
+    if (signal.aborted) throw new ShoalError("cancelled", "a newer assignment came");
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return (await executor.load({ first, last, hidden, vocab, kv }, files)).hasHead;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  // Runs after what is under way on the executor.
+  #inQueue<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#parts.queue.pushAlways(0, () => work().then(resolve, reject));
+    });
+  }
+
+  #hold(assign: Assign, hasHead: boolean): void {
+    const { core, executor, sessions, outbox, memoryBytes, now, emit, onState } = this.#parts;
+    const { first, last, generation, positions } = assign;
+    this.#loading = undefined;
+    const weightBytes = holdsNothing(assign) ? 0 : fileBytes(assign);
+    emit({ kind: "holding", first, last, hasHead, weightBytes });
+    if (!holdsNothing(assign)) {
+      sessions.reset({
+        generation,
+        hasHead,
+        positions,
+        kvBytesPerPosition: kvBytesPerPosition(assign),
+        kvBytesMax: memoryBytes - weightBytes,
+      });
+      this.#held = { core, executor, sessions, outbox, assign, hasHead, now };
+    }
+    this.#sendReady(assign, true, weightBytes, 0);
+    onState(this.state, "");
+  }
+
+  // Lets go of the assignment and of every session.
+  #drop(): void {
+    const { sessions, queue, executor, emit } = this.#parts;
+    this.#held = undefined;
+    for (const { kv } of sessions.reset(undefined)) {
+      queue.pushAlways(0, async () => {
+        if (this.#built !== undefined) await executor.release(kv);
+      });
+    }
+    emit({ kind: "holding", first: 0, last: 0, hasHead: false, weightBytes: 0 });
+  }
+
+  #onProgress(assign: Assign, progress: LoadProgress, always: boolean): void {
+    const now = this.#parts.now();
+    if (!always && now - this.#progressAtMs < progressEveryMs) return;
+    this.#progressAtMs = now;
+    this.#sendReady(assign, false, progress.bytesDone, progress.bytesFetched);
+    this.#parts.emit({ kind: "progress", ...structuredClone(progress) });
+  }
+
+  #sendReady(assign: Assign, done: boolean, bytesDone: number, bytesFetched: number): void {
+    this.#parts.outbox.send("ready", {
+      generation: assign.generation,
+      done,
+      bytes_done: bytesDone,
+      bytes_total: holdsNothing(assign) ? 0 : fileBytes(assign),
+      bytes_fetched: bytesFetched,
+    });
+  }
+}
