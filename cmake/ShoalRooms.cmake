@@ -13,7 +13,8 @@ option(SHOAL_FUZZ "libFuzzer targets (clang)" OFF)
 add_library(shoal_options INTERFACE)
 target_include_directories(shoal_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 # -ffp-contract=off: sums have the same bits natively and in WebAssembly.
-target_compile_options(shoal_options INTERFACE -Wall -Wextra -Wshadow -Werror -ffp-contract=off)
+target_compile_options(shoal_options INTERFACE -Wall -Wextra -Wshadow -Werror -ffp-contract=off
+                       -Wno-missing-field-initializers)
 if(SHOAL_SANITIZE)
   target_compile_options(shoal_options INTERFACE -fsanitize=address,undefined
                          -fno-sanitize-recover=all -fno-omit-frame-pointer)

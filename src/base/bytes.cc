@@ -36,11 +36,20 @@ Result<uint64_t> ParseSize(std::string_view text) {
   double unit = 1;
   if (at < text.size()) {
     switch (text[at] | 0x20) {
-      case 'k': unit = 1024.0; break;
-      case 'm': unit = 1024.0 * 1024; break;
-      case 'g': unit = 1024.0 * 1024 * 1024; break;
-      case 't': unit = 1024.0 * 1024 * 1024 * 1024; break;
-      default: return bad();
+      case 'k':
+        unit = 1024.0;
+        break;
+      case 'm':
+        unit = 1024.0 * 1024;
+        break;
+      case 'g':
+        unit = 1024.0 * 1024 * 1024;
+        break;
+      case 't':
+        unit = 1024.0 * 1024 * 1024 * 1024;
+        break;
+      default:
+        return bad();
     }
     ++at;
   }

@@ -11,15 +11,15 @@ namespace shoal {
 
 }  // namespace shoal
 
-#define CHECK(condition)                                                      \
-  do {                                                                        \
-    if (!(condition)) [[unlikely]]                                            \
-      ::shoal::CheckFailed(__FILE__, __LINE__, #condition, std::string());    \
+#define CHECK(condition)                                                   \
+  do {                                                                     \
+    if (!(condition)) [[unlikely]]                                         \
+      ::shoal::CheckFailed(__FILE__, __LINE__, #condition, std::string()); \
   } while (false)
 
 // CHECK with values: CHECK_MSG(a == b, StrCat("a=", a, " b=", b)).
-#define CHECK_MSG(condition, detail)                              \
-  do {                                                            \
-    if (!(condition)) [[unlikely]]                                \
+#define CHECK_MSG(condition, detail)                                  \
+  do {                                                                \
+    if (!(condition)) [[unlikely]]                                    \
       ::shoal::CheckFailed(__FILE__, __LINE__, #condition, (detail)); \
   } while (false)

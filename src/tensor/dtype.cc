@@ -11,9 +11,9 @@ struct Entry {
   std::string_view name;
 };
 constexpr Entry kEntries[] = {
-    {DType::kF32, 4, "f32"},   {DType::kU8, 1, "u8"},   {DType::kI8, 1, "i8"},
-    {DType::kI32, 4, "i32"},   {DType::kI64, 8, "i64"}, {DType::kBool, 1, "bool"},
-    {DType::kF16, 2, "f16"},   {DType::kF64, 8, "f64"}, {DType::kBF16, 2, "bf16"},
+    {DType::kF32, 4, "f32"},       {DType::kU8, 1, "u8"},   {DType::kI8, 1, "i8"},
+    {DType::kI32, 4, "i32"},       {DType::kI64, 8, "i64"}, {DType::kBool, 1, "bool"},
+    {DType::kF16, 2, "f16"},       {DType::kF64, 8, "f64"}, {DType::kBF16, 2, "bf16"},
     {DType::kF8E4M3, 1, "f8e4m3"},
 };
 
