@@ -1,0 +1,75 @@
+#include "coordinator/admin/status.h"
+
+#include <boost/json.hpp>
+#include <cmath>
+
+namespace shoal {
+
+namespace {
+
+namespace json = boost::json;
+
+std::string_view StateName(swarm::VolunteerState state) {
+  switch (state) {
+    case swarm::VolunteerState::kSpare:
+      return "spare";
+    case swarm::VolunteerState::kLoading:
+      return "loading";
+    case swarm::VolunteerState::kReady:
+      return "ready";
+  }
+  return "";
+}
+
+json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const VolunteerLink* link) {
+  json::array blocks;
+  if (!volunteer.span.empty()) {
+    blocks.push_back(json::array{volunteer.span.first, volunteer.span.last});
+  }
+  json::object out{{"id", node.value},
+                   {"executor", volunteer.executor},
+                   {"blocks", std::move(blocks)},
+                   {"memory_bytes", volunteer.memory_bytes},
+                   {"tokens_done", volunteer.tokens_done},
+                   {"state", StateName(volunteer.state)},
+                   {"bytes_done", volunteer.bytes_done},
+                   {"bytes_total", volunteer.bytes_total}};
+  if (link != nullptr) {
+    out["agent"] = link->agent();
+    out["platform"] = link->profile().platform;
+    out["threads"] = link->profile().threads;
+    out["round_trip_ms"] = static_cast<double>(link->round_trip()) / kMillisecond;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string StatusJson(const Hub& hub, const std::string& model_name) {
+  const swarm::Swarm& swarm = hub.swarm();
+  const Status available = hub.Availability();
+  json::array volunteers;
+  for (const auto& [node, volunteer] : swarm.volunteers()) {
+    volunteers.push_back(Describe(node, volunteer, hub.FindLink(node)));
+  }
+  json::array route;
+  for (const planner::Stage& stage : swarm.plan().stages) {
+    route.push_back(json::object{{"id", stage.node.value},
+                                 {"blocks", json::array{stage.span.first, stage.span.last}}});
+  }
+  const bool is_full = !available && available.error().code == Code::kResourceExhausted;
+  return json::serialize(
+      json::object{{"ready", available.has_value() || is_full},
+                   {"detail", available ? "" : available.error().detail},
+                   {"missing_bytes", swarm.MissingBytes()},
+                   {"blocks", swarm.config().blocks.size()},
+                   {"stages_min", swarm.config().stages_min},
+                   {"model", model_name},
+                   {"context_tokens", swarm.config().positions},
+                   {"volunteers", std::move(volunteers)},
+                   {"route", std::move(route)},
+                   {"sessions", swarm.sessions().size()},
+                   {"tokens_per_second", std::round(swarm.TokensPerSecond(hub.Now()) * 10) / 10}});
+}
+
+}  // namespace shoal

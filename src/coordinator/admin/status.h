@@ -1,0 +1,14 @@
+// GET /status.json: what the swarm is and does, for the pages and `shoal status`
+// (docs/protocol of the page: docs/status.md).
+#pragma once
+
+#include <string>
+
+#include "coordinator/hub/hub.h"
+
+namespace shoal {
+
+// The serialised JSON.
+std::string StatusJson(const Hub& hub, const std::string& model_name);
+
+}  // namespace shoal

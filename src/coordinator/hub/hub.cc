@@ -1,0 +1,268 @@
+#include "coordinator/hub/hub.h"
+
+#include <spdlog/spdlog.h>
+
+#include "base/check.h"
+#include "base/str_cat.h"
+
+namespace shoal {
+
+namespace {
+constexpr auto kTickPeriod = std::chrono::milliseconds(250);
+// More waiting for one volunteer than this, and it counts as too slow to be of use.
+constexpr size_t kQueuedBytesMax = 256u << 20;
+}  // namespace
+
+Hub::Hub(net::EventLoop& loop, StageLibrary& library, Trace trace, Options options)
+    : loop_(loop),
+      library_(library),
+      trace_(std::move(trace)),
+      options_(std::move(options)),
+      swarm_(options_.swarm),
+      tick_(loop),
+      next_session_(options_.first_session) {
+  tick_.Every(kTickPeriod, [this] { Feed(swarm::Tick{}); });
+}
+
+Hub::~Hub() = default;
+
+VolunteerLink* Hub::Link(NodeId node) {
+  const auto at = links_.find(node);
+  return at == links_.end() ? nullptr : at->second.get();
+}
+
+const VolunteerLink* Hub::FindLink(NodeId node) const {
+  const auto at = links_.find(node);
+  return at == links_.end() ? nullptr : at->second.get();
+}
+
+// A link may be on the call stack: it is destroyed from the loop.
+void Hub::RemoveLink(NodeId node) {
+  const auto at = links_.find(node);
+  if (at == links_.end()) return;
+  std::shared_ptr<VolunteerLink> link = std::move(at->second);
+  links_.erase(at);
+  loop_.Post([link] {});
+}
+
+// --- Volunteers --------------------------------------------------------------------------------
+
+void Hub::AcceptVolunteer(net::Request request, net::Responder responder) {
+  if (!request.wants_websocket) {
+    responder.Send(net::TextResponse(426, "This address is for volunteers' WebSockets.\n"));
+    return;
+  }
+  if (draining_ || links_.size() >= options_.volunteers_max) {
+    responder.Send(net::TextResponse(
+        503, draining_ ? "The coordinator is stopping.\n" : "There are too many volunteers.\n"));
+    return;
+  }
+  const NodeId node{next_node_++};
+  auto socket = responder.Upgrade(
+      {.max_message_bytes = wire::kLimits.frame_bytes, .max_queued_bytes = kQueuedBytesMax});
+  if (!socket) return;
+  auto link = std::make_unique<VolunteerLink>(*this, node, std::move(socket));
+  VolunteerLink& started = *link;
+  links_.emplace(node, std::move(link));
+  started.Start();
+}
+
+void Hub::OnProfile(NodeId node, const wire::Profile& profile) {
+  spdlog::info("volunteer {}: {} lends {} with {} threads; {}", node.value, profile.executor,
+               FormatSize(profile.memory_bytes), profile.threads, profile.platform);
+  trace_.VolunteerJoined(Now(), node, profile.executor, profile.memory_bytes);
+  Feed(swarm::VolunteerJoined{node, profile.executor, profile.memory_bytes});
+}
+
+void Hub::OnAlive(NodeId node) { Feed(swarm::VolunteerHeard{node}); }
+
+void Hub::OnGone(NodeId node, const std::string& why) {
+  RemoveLink(node);
+  trace_.VolunteerLeft(Now(), node);
+  Feed(swarm::VolunteerLeft{node, why});
+}
+
+void Hub::OnRelay(NodeId node, NodeId to, wire::Kind kind, std::shared_ptr<ByteVector> frame) {
+  Feed(swarm::VolunteerHeard{node});
+  VolunteerLink* target = Link(to);
+  // A frame that was under way when the route changed is nobody's fault; nor of use to anybody.
+  if (target == nullptr || kind != wire::Kind::kStep || !swarm_.MayRelay(node, to)) return;
+  target->steps_sent.push_back(Now());
+  target->Forward(std::move(frame));
+}
+
+void Hub::OnFrame(NodeId node, wire::Body body) {
+  Feed(swarm::VolunteerHeard{node});
+  if (auto* token = std::get_if<wire::Token>(&body)) {
+    Feed(swarm::TokenCame{node, std::move(*token)});
+  } else if (const auto* report = std::get_if<wire::Report>(&body)) {
+    VolunteerLink* link = Link(node);
+    if (link == nullptr || link->steps_sent.empty()) return;
+    trace_.StepDone(Now(), node, link->steps_sent.front(), *report);
+    link->steps_sent.pop_front();
+    Feed(swarm::StepReported{node, *report});
+  } else if (const auto* ready = std::get_if<wire::Ready>(&body)) {
+    if (ready->done) trace_.Loaded(Now(), node, *ready);
+    Feed(swarm::StageProgress{node, *ready});
+  } else if (const auto* error = std::get_if<wire::ErrorFrame>(&body)) {
+    HandleError(node, *error);
+  } else if (std::holds_alternative<wire::Leave>(body)) {
+    if (VolunteerLink* link = Link(node)) link->Send(wire::Bye{.reason = "thank you"});
+    Feed(swarm::VolunteerLeft{node, "it said goodbye"});
+  } else if (VolunteerLink* link = Link(node)) {
+    const auto kind = std::visit([](const auto& concrete) { return concrete.kKind; }, body);
+    link->Send(wire::ErrorFrame{
+        .code = static_cast<uint8_t>(Code::kUnimplemented),
+        .detail = StrCat("the coordinator takes no ", wire::KindName(kind), " frames")});
+  }
+}
+
+void Hub::HandleError(NodeId node, const wire::ErrorFrame& error) {
+  Error reason{static_cast<Code>(error.code), error.detail};
+  spdlog::warn("volunteer {}: {}", node.value, reason.ToString());
+  if (error.generation != 0) {
+    Feed(swarm::StageFailed{node, error.generation, std::move(reason)});
+  } else if (error.session.value != 0) {
+    // Its report will not come: the step has ended here.
+    if (VolunteerLink* link = Link(node); link != nullptr && !link->steps_sent.empty()) {
+      link->steps_sent.pop_front();
+    }
+    Feed(swarm::StepFailed{node, error.session, error.epoch, std::move(reason)});
+  }
+}
+
+// --- Generator ---------------------------------------------------------------------------------
+
+Status Hub::Availability() const {
+  if (draining_) return Fail(Code::kUnavailable, "the coordinator is stopping");
+  return swarm_.Availability(Now());
+}
+
+Result<SessionId> Hub::Start(GenerationRequest request,
+                             std::function<void(GenerationEvent)> on_event) {
+  CHECK(!request.prompt.empty() && request.max_tokens > 0);
+  RETURN_IF_ERROR(Availability());
+  const SessionId session{next_session_++};
+  trace_.SessionOpened(Now(), session, request.prompt.size(), request.max_tokens);
+  listeners_.emplace(session, std::move(on_event));
+  Feed(swarm::SessionOpened{session, std::move(request.prompt), request.max_tokens,
+                            std::move(request.end_ids), std::move(request.sampling)});
+  return session;
+}
+
+void Hub::Cancel(SessionId session) {
+  if (listeners_.erase(session) == 0) return;
+  trace_.SessionEnded(Now(), session, "cancelled");
+  Feed(swarm::SessionCancelled{session});
+}
+
+void Hub::Drain(Micros limit, std::function<void()> on_idle) {
+  draining_ = true;
+  on_idle_ = std::move(on_idle);
+  drain_limit_ = std::make_unique<net::Timer>(loop_);
+  const auto finish = [this] {
+    if (on_idle_) std::exchange(on_idle_, nullptr)();
+  };
+  drain_limit_->After(std::chrono::microseconds(listeners_.empty() ? 0 : limit), finish);
+}
+
+void Hub::Close() {
+  for (auto& [node, link] : links_) link->Send(wire::Bye{.reason = "the coordinator is stopping"});
+}
+
+// --- The swarm's effects -----------------------------------------------------------------------
+
+void Hub::Feed(swarm::Event event) {
+  events_.push_back(std::move(event));
+  if (handling_) return;
+  handling_ = true;
+  while (!events_.empty()) {
+    const swarm::Event next = std::move(events_.front());
+    events_.pop_front();
+    for (swarm::Effect& effect : swarm_.Handle(next, Now())) {
+      std::visit([this](auto& concrete) { Apply(concrete); }, effect);
+    }
+  }
+  handling_ = false;
+  if (draining_ && listeners_.empty() && on_idle_) {
+    loop_.Post([this] {
+      if (on_idle_) std::exchange(on_idle_, nullptr)();
+    });
+  }
+}
+
+void Hub::Apply(swarm::AssignSpan& effect) {
+  VolunteerLink* link = Link(effect.node);
+  if (link == nullptr) return;
+  wire::Assign assign;
+  if (!effect.span.empty()) {
+    Result<wire::Assign> prepared = library_.Prepare(effect.span);
+    if (!prepared) {
+      // The pack itself is at fault: no volunteer can help.
+      spdlog::error("cannot join blocks [{}, {}): {}", effect.span.first, effect.span.last,
+                    prepared.error().ToString());
+      Feed(swarm::StageFailed{effect.node, effect.generation, prepared.error()});
+      return;
+    }
+    assign = *std::move(prepared);
+  }
+  assign.generation = effect.generation;
+  assign.max_rows = swarm_.config().chunk_rows;
+  uint64_t bytes = assign.graph.bytes;
+  for (const wire::StageFile& file : assign.weights) bytes += file.bytes;
+  spdlog::info("volunteer {}: blocks [{}, {}), {}", effect.node.value, effect.span.first,
+               effect.span.last, FormatSize(bytes));
+  trace_.Assigned(Now(), effect.node, effect.generation, effect.span, bytes);
+  link->steps_sent.clear();
+  link->Send(std::move(assign));
+}
+
+void Hub::Apply(swarm::SendBody& effect) {
+  VolunteerLink* link = Link(effect.to);
+  if (link == nullptr) return;
+  if (const auto* open = std::get_if<wire::Open>(&effect.body)) {
+    if (open->next == kCoordinator) trace_.SessionRouted(Now(), open->session, open->epoch);
+  }
+  if (std::holds_alternative<wire::Step>(effect.body)) link->steps_sent.push_back(Now());
+  link->Send(std::move(effect.body));
+}
+
+void Hub::Apply(swarm::TokenMade& effect) {
+  trace_.TokenMade(Now(), effect.token);
+  const auto at = listeners_.find(effect.session);
+  if (at == listeners_.end()) return;
+  // A copy: the listener may cancel, and so destroy, itself.
+  const auto listener = at->second;
+  listener(GeneratedToken{effect.token.token, effect.token.logprob, std::move(effect.token.top)});
+}
+
+void Hub::Finish(SessionId session, GenerationEvent event) {
+  const auto at = listeners_.find(session);
+  if (at == listeners_.end()) return;
+  const auto listener = std::move(at->second);
+  listeners_.erase(at);
+  listener(std::move(event));
+}
+
+void Hub::Apply(swarm::SessionFinished& effect) {
+  trace_.SessionEnded(Now(), effect.session, effect.hit_length ? "length" : "stop");
+  Finish(effect.session,
+         GenerationDone{effect.hit_length ? FinishReason::kLength : FinishReason::kStop});
+}
+
+void Hub::Apply(swarm::SessionFailed& effect) {
+  spdlog::error("session {} failed: {}", effect.session.value, effect.error.ToString());
+  trace_.SessionEnded(Now(), effect.session, effect.error.ToString());
+  Finish(effect.session, std::move(effect.error));
+}
+
+void Hub::Apply(swarm::DropVolunteer& effect) {
+  spdlog::warn("volunteer {}: dropped: {}", effect.node.value, effect.reason.ToString());
+  if (VolunteerLink* link = Link(effect.node)) link->Close(effect.reason);
+  trace_.VolunteerLeft(Now(), effect.node);
+  RemoveLink(effect.node);
+}
+
+void Hub::Apply(swarm::Note& effect) { spdlog::info("{}", effect.what); }
+
+}  // namespace shoal

@@ -1,0 +1,130 @@
+#include "coordinator/hub/stage_library.h"
+
+#include "base/str_cat.h"
+#include "net/file.h"
+#include "net/static_site.h"
+#include "store/blob_writer.h"
+#include "store/stage_graph.h"
+
+namespace shoal {
+
+namespace {
+
+constexpr std::string_view kBlobPrefix = "/blobs/";
+constexpr const char* kImmutable = "public, max-age=31536000, immutable";
+constexpr uint64_t kKvBytes = 4;  // Of one cached value: float32.
+
+net::Response ErrorResponse(int status, std::string text) {
+  net::Response response = net::TextResponse(status, std::move(text));
+  net::AddIsolationHeaders(response.headers);
+  return response;
+}
+
+// A range of bytes in memory, as FileResponse does it for files.
+net::Response MemoryResponse(const net::Request& request, const net::SharedBytes& bytes,
+                             std::string_view etag) {
+  net::Response response;
+  net::AddIsolationHeaders(response.headers);
+  response.headers.Set("ETag", std::string(etag));
+  response.headers.Set("Cache-Control", kImmutable);
+  response.headers.Set("Accept-Ranges", "bytes");
+  response.headers.Set("Content-Type", "application/octet-stream");
+  if (request.headers.Get("If-None-Match") == etag) {
+    response.status = 304;
+    return response;
+  }
+  const net::ByteRange range =
+      net::ParseRange(request.headers.Get("Range").value_or(""), bytes->size());
+  switch (range.kind) {
+    case net::ByteRange::Kind::kWhole:
+      response.body = bytes;
+      break;
+    case net::ByteRange::Kind::kPart:
+      response.status = 206;
+      response.headers.Set(
+          "Content-Range",
+          StrCat("bytes ", range.offset, "-", range.offset + range.length - 1, "/", bytes->size()));
+      response.body = std::make_shared<const ByteVector>(
+          bytes->begin() + static_cast<std::ptrdiff_t>(range.offset),
+          bytes->begin() + static_cast<std::ptrdiff_t>(range.offset + range.length));
+      break;
+    case net::ByteRange::Kind::kUnsatisfiable:
+      response.status = 416;
+      response.headers.Set("Content-Range", StrCat("bytes */", bytes->size()));
+      break;
+  }
+  return response;
+}
+
+}  // namespace
+
+StageLibrary::StageLibrary(const store::Pack& pack, uint32_t positions)
+    : pack_(pack), positions_(positions) {}
+
+std::vector<planner::BlockCost> StageLibrary::Costs() const {
+  std::vector<planner::BlockCost> costs;
+  for (const store::Block& block : pack_.manifest().variants.front().blocks) {
+    const uint64_t kv = block.kv ? 2ull * block.kv->heads * block.kv->head_size * kKvBytes : 0;
+    costs.push_back({block.weight_bytes, kv});
+  }
+  return costs;
+}
+
+wire::StageFile StageLibrary::Describe(const store::Blob& blob) const {
+  const std::string name = store::Hex(blob.sha);
+  return {.location = name,
+          .path = StrCat(kBlobPrefix, name),
+          .bytes = blob.bytes,
+          .chunks = blob.chunks};
+}
+
+wire::StageFile StageLibrary::Keep(ByteVector bytes) {
+  const store::Blob blob = store::HashBlob(bytes);
+  generated_.try_emplace(store::Hex(blob.sha),
+                         std::make_shared<const ByteVector>(std::move(bytes)));
+  return Describe(blob);
+}
+
+Result<wire::Assign> StageLibrary::Prepare(planner::Span span) {
+  const auto key = std::pair(span.first, span.last);
+  if (const auto at = prepared_.find(key); at != prepared_.end()) return at->second;
+  ASSIGN_OR_RETURN(store::StageGraph stage,
+                   store::JoinStage(pack_, span.first, span.last, positions_));
+  const store::ModelFacts& model = pack_.manifest().model;
+  wire::Assign assign{.first = span.first,
+                      .last = span.last,
+                      .hidden = model.hidden,
+                      .vocab = model.vocab,
+                      .positions = positions_};
+  assign.graph = Keep(std::move(stage.onnx));
+  for (const store::Blob& blob : stage.weights) assign.weights.push_back(Describe(blob));
+  for (store::GeneratedBlob& blob : stage.generated) {
+    assign.weights.push_back(Keep(std::move(blob.bytes)));
+  }
+  for (const store::KvSlot& slot : stage.kv) {
+    assign.kv.push_back({.block = slot.block, .heads = slot.heads, .head_size = slot.head_size});
+  }
+  return prepared_.emplace(key, std::move(assign)).first->second;
+}
+
+void StageLibrary::Answer(const net::Request& request, net::Responder responder) {
+  if (request.method != "GET" && request.method != "HEAD") {
+    return responder.Send(ErrorResponse(405, "Blobs can be read only.\n"));
+  }
+  const std::string_view name = std::string_view(request.path).substr(kBlobPrefix.size());
+  const std::string etag = StrCat("\"", name, "\"");
+  if (const auto at = generated_.find(name); at != generated_.end()) {
+    return responder.Send(MemoryResponse(request, at->second, etag));
+  }
+  const Result<store::Sha256> sha = store::ParseSha256(name);
+  if (!sha || pack_.FindBlob(*sha) == nullptr) {
+    return responder.Send(ErrorResponse(404, "There is no such blob.\n"));
+  }
+  auto file = net::OpenFile::Open(store::BlobPath(pack_.folder(), *sha));
+  if (!file) return responder.Send(ErrorResponse(500, "The blob cannot be read.\n"));
+  net::FileOptions options{.etag = etag, .cache_control = kImmutable};
+  net::AddIsolationHeaders(options.headers);
+  responder.Send(net::FileResponse(request, *std::move(file), options));
+}
+
+}  // namespace shoal

@@ -1,0 +1,46 @@
+// The stages that volunteers hold, as files to fetch: joined graphs, rotary tables and the pack's
+// blobs, each under /blobs/<sha256>. Stages are joined when they are first asked for and kept.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "net/http.h"
+#include "planner/plan.h"
+#include "store/pack.h"
+#include "wire/frames.h"
+
+namespace shoal {
+
+class StageLibrary {
+ public:
+  // Serves contexts of up to `positions`. `pack` must outlive the library.
+  StageLibrary(const store::Pack& pack, uint32_t positions);
+
+  // What `span`'s assignment says, all but its generation and max_rows.
+  Result<wire::Assign> Prepare(planner::Span span);
+
+  // Bytes and KV of every block, for planning.
+  std::vector<planner::BlockCost> Costs() const;
+
+  // Answers GET and HEAD of "/blobs/<sha256>": ranges, ETag, immutable.
+  void Answer(const net::Request& request, net::Responder responder);
+
+ private:
+  struct Generated {
+    net::SharedBytes bytes;
+  };
+  wire::StageFile Describe(const store::Blob& blob) const;
+  wire::StageFile Keep(ByteVector bytes);
+
+  const store::Pack& pack_;
+  const uint32_t positions_;
+  std::map<std::pair<uint32_t, uint32_t>, wire::Assign> prepared_;
+  std::map<std::string, net::SharedBytes, std::less<>> generated_;  // By hex SHA-256.
+};
+
+}  // namespace shoal
