@@ -1,0 +1,116 @@
+#include "store/stage_graph.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/str_cat.h"
+#include "model/rope.h"
+#include "onnx/join.h"
+#include "onnx/model.h"
+#include "onnx/read.h"
+#include "onnx/write.h"
+
+namespace shoal::store {
+
+namespace {
+
+constexpr uint64_t kTensorAlignment = 64;
+constexpr uint64_t kMaxTableBytes = uint64_t{1} << 32;
+
+// A block's graph, verified and parsed; every weight it names lies within one of its blobs.
+Result<onnx::Model> ReadBlockGraph(const Pack& pack, const Block& block) {
+  const std::string who = StrCat("block ", block.index);
+  ASSIGN_OR_RETURN(const model::MappedFile file, pack.MapBlob(block.graph));
+  if (HashBytes(file.bytes()) != block.graph) {
+    return Fail(Code::kDataLoss, StrCat(who, ": the graph does not have the hash it is named by"));
+  }
+  auto model = onnx::Parse(file.bytes());
+  if (!model) return FailWithContext(std::move(model).error(), who);
+  for (const onnx::Tensor& tensor : model->graph.initializers) {
+    if (!tensor.external) continue;
+    const auto blob = std::ranges::find_if(
+        block.weights, [&](const Sha256& sha) { return Hex(sha) == tensor.external->location; });
+    const uint64_t bytes = blob != block.weights.end() ? pack.FindBlob(*blob)->bytes : 0;
+    if (blob == block.weights.end() || tensor.external->offset > bytes ||
+        tensor.external->length > bytes - tensor.external->offset) {
+      return Fail(Code::kDataLoss, StrCat(who, ": weight \"", tensor.name,
+                                          "\" does not lie in a blob of the block"));
+    }
+  }
+  return std::move(*model);
+}
+
+// [positions, head_size / 2] cosines, then, aligned, as many sines.
+GeneratedBlob MakeRotaryBlob(const model::Rope& rope, uint32_t head_size, uint32_t positions,
+                             onnx::ExternalData& cos, onnx::ExternalData& sin) {
+  const model::RopeTables tables = model::MakeRopeTables(rope, head_size, positions);
+  const uint64_t table_bytes = tables.cos.size() * sizeof(float);
+  const uint64_t sin_offset =
+      (table_bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
+  GeneratedBlob generated;
+  generated.bytes.resize(sin_offset + table_bytes);
+  std::memcpy(generated.bytes.data(), tables.cos.data(), table_bytes);
+  std::memcpy(generated.bytes.data() + sin_offset, tables.sin.data(), table_bytes);
+  generated.blob = HashBlob(generated.bytes);
+  cos = {Hex(generated.blob.sha), 0, table_bytes};
+  sin = {Hex(generated.blob.sha), sin_offset, table_bytes};
+  return generated;
+}
+
+// Gives the joined graph its rotary tables, if it has rotated layers.
+Status BindRotaryTables(const Manifest& manifest, StageGraph& stage, onnx::Model& model) {
+  const bool rotated = std::ranges::any_of(
+      model.graph.inputs, [](const onnx::ValueInfo& input) { return input.name == "cos_cache"; });
+  if (!rotated) return {};
+  const uint32_t half = manifest.model.head_size / 2;
+  if (uint64_t{stage.positions} * half * 2 * sizeof(float) > kMaxTableBytes) {
+    return Fail(Code::kResourceExhausted,
+                StrCat("rotary tables for ", stage.positions, " positions pass 4 GiB"));
+  }
+  onnx::Tensor cos{"cos_cache", DType::kF32, {stage.positions, half}, {}, onnx::ExternalData{}};
+  onnx::Tensor sin{"sin_cache", DType::kF32, {stage.positions, half}, {}, onnx::ExternalData{}};
+  stage.generated.push_back(MakeRotaryBlob(manifest.rope, manifest.model.head_size, stage.positions,
+                                           *cos.external, *sin.external));
+  RETURN_IF_ERROR(onnx::BindInput(model, std::move(cos)));
+  return onnx::BindInput(model, std::move(sin));
+}
+
+}  // namespace
+
+Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions) {
+  const Manifest& manifest = pack.manifest();
+  if (first >= last || last > manifest.block_count()) {
+    return Fail(Code::kOutOfRange, StrCat("no stage [", first, ", ", last,
+                                          "): the blocks are 0 to ", manifest.block_count() - 1));
+  }
+  if (positions == 0 || positions > manifest.model.positions) {
+    return Fail(Code::kOutOfRange, StrCat("no context of ", positions, " positions: the model has ",
+                                          manifest.model.positions));
+  }
+  StageGraph stage;
+  stage.first = first;
+  stage.last = last;
+  stage.positions = positions;
+  std::vector<onnx::Model> graphs;
+  for (uint32_t index = first; index < last; ++index) {
+    const Block& block = manifest.variants.front().blocks[index];
+    ASSIGN_OR_RETURN(onnx::Model graph, ReadBlockGraph(pack, block));
+    graphs.push_back(std::move(graph));
+    for (const Sha256& sha : block.weights) {
+      const auto same = [&](const Blob& blob) { return blob.sha == sha; };
+      if (std::ranges::none_of(stage.weights, same)) stage.weights.push_back(*pack.FindBlob(sha));
+    }
+    if (block.kv) stage.kv.push_back({index, block.kv->heads, block.kv->head_size});
+  }
+  ASSIGN_OR_RETURN(onnx::Model joined, onnx::Join(graphs, StrCat("stage.", first, ".", last)));
+  RETURN_IF_ERROR(BindRotaryTables(manifest, stage, joined));
+  stage.onnx = onnx::Serialize(joined);
+  stage.graph = HashBlob(stage.onnx);
+  for (const Blob& blob : stage.weights) stage.weight_bytes += blob.bytes;
+  for (const GeneratedBlob& generated : stage.generated) {
+    stage.weight_bytes += generated.blob.bytes;
+  }
+  return stage;
+}
+
+}  // namespace shoal::store

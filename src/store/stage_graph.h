@@ -1,0 +1,47 @@
+// Joins the graph of a stage, blocks [first, last), from the blocks' graphs of a pack, for a served
+// context length. Rotary tables are made here, as one more blob.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "store/pack.h"
+
+namespace shoal::store {
+
+// The KV cache of one layer block: the graph's values `past.{block}.key` and so on.
+struct KvSlot {
+  uint32_t block = 0;
+  uint32_t heads = 0;
+  uint32_t head_size = 0;
+  bool operator==(const KvSlot&) const = default;
+};
+
+struct GeneratedBlob {
+  Blob blob;
+  ByteVector bytes;
+};
+
+struct StageGraph {
+  uint32_t first = 0;
+  uint32_t last = 0;
+  uint32_t positions = 0;  // The context it was made for.
+  Blob graph;              // Of `onnx`.
+  ByteVector onnx;
+  std::vector<Blob> weights;             // Blobs of the pack that the graph names, each once.
+  std::vector<GeneratedBlob> generated;  // Blobs that it names and that are nowhere else.
+  std::vector<KvSlot> kv;                // One per layer, by block.
+  uint64_t weight_bytes = 0;             // Of weights and generated together.
+
+  bool takes_tokens() const { return first == 0; }
+};
+
+// kOutOfRange unless first < last <= the pack's block_count and 1 <= positions <= the model's;
+// kDataLoss when a block's graph does not have its hash, does not parse, or names weights that the
+// manifest does not give it.
+Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions);
+
+}  // namespace shoal::store
