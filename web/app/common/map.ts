@@ -48,7 +48,8 @@ function summarise(status: Status): string {
   const parts = [plural(status.volunteers.length, "volunteer")];
   if (status.sessions > 0) parts.push(plural(status.sessions, "answer") + " under way");
   if (status.tokensPerSecond > 0) parts.push(`${status.tokensPerSecond.toFixed(1)} tokens/s`);
-  return parts.join(" \u00b7 ");
+  // A line breaks between facts, not inside one.
+  return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" \u00b7 ");
 }
 
 // By first block; those that hold nothing come last.
