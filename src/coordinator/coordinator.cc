@@ -3,7 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <chrono>
+#include <optional>
 #include <random>
 
 #include "base/str_cat.h"
@@ -30,9 +32,35 @@ uint64_t RandomU64() {
 
 // What a chat needs of the checkpoint; both are null for a pack without a tokenizer.
 struct TextSide {
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<ChatTemplate> chat_template;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  std::optional<tokenizer::ChatTemplate> chat_template;
 };
+
+// The template's text: a file of its own, or in tokenizer_config.json, where it is a string or a
+// list of named ones, "default" among them. Empty when there is none.
+std::string FindChatTemplate(const store::Pack& pack) {
+  if (Result<std::string> file = pack.ReadPackedFile("chat_template.jinja")) return *file;
+  const Result<std::string> config = pack.ReadPackedFile("tokenizer_config.json");
+  if (!config) return {};
+  boost::system::error_code error;
+  const boost::json::value parsed = boost::json::parse(*config, error);
+  const boost::json::object* object = error ? nullptr : parsed.if_object();
+  const boost::json::value* field =
+      object == nullptr ? nullptr : object->if_contains("chat_template");
+  if (field == nullptr) return {};
+  if (const auto* text = field->if_string()) return std::string(*text);
+  const boost::json::array* named = field->if_array();
+  if (named == nullptr) return {};
+  for (const boost::json::value& entry : *named) {
+    const auto* one = entry.if_object();
+    const auto* name = one == nullptr ? nullptr : one->if_contains("name");
+    const auto* text = one == nullptr ? nullptr : one->if_contains("template");
+    if (name == nullptr || text == nullptr || !text->is_string()) continue;
+    if (name->is_string() && name->get_string() == "default")
+      return std::string(text->get_string());
+  }
+  return {};
+}
 
 Result<TextSide> LoadTextSide(const store::Pack& pack) {
   TextSide text;
@@ -44,13 +72,16 @@ Result<TextSide> LoadTextSide(const store::Pack& pack) {
     spdlog::warn("the pack has no tokenizer: prompts are token ids");
     return text;
   }
-  ASSIGN_OR_RETURN(text.tokenizer, Tokenizer::Load(*tokenizer_json));
-  const Result<std::string> config = pack.ReadPackedFile("tokenizer_config.json");
-  if (!config) return text;
-  Result<std::unique_ptr<ChatTemplate>> chat = ChatTemplate::FromTokenizerConfig(*config);
+  ASSIGN_OR_RETURN(text.tokenizer, tokenizer::Tokenizer::Load(*tokenizer_json));
+  const std::string chat_template = FindChatTemplate(pack);
+  if (chat_template.empty()) {
+    spdlog::warn("the pack has no chat template: only /v1/completions can be used");
+    return text;
+  }
+  Result<tokenizer::ChatTemplate> chat = tokenizer::ChatTemplate::Load(chat_template);
   if (chat) {
     text.chat_template = *std::move(chat);
-  } else if (chat.error().code != Code::kNotFound) {
+  } else {
     spdlog::warn("the chat template cannot be used: {}", chat.error().ToString());
   }
   return text;
@@ -84,7 +115,8 @@ struct Coordinator::Impl {
         text(std::move(text_side)),
         library(pack, positions),
         hub(loop, library, std::move(trace), HubOptions(positions, options)),
-        api(hub, DescribeModel(pack, positions), text.tokenizer.get(), text.chat_template.get(),
+        api(hub, DescribeModel(pack, positions), text.tokenizer.get(),
+            text.chat_template ? &*text.chat_template : nullptr,
             {.unix_seconds =
                  [] {
                    return static_cast<int64_t>(

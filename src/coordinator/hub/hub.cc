@@ -52,6 +52,14 @@ void Hub::AcceptVolunteer(net::Request request, net::Responder responder) {
     responder.Send(net::TextResponse(426, "This address is for volunteers' WebSockets.\n"));
     return;
   }
+  // A page of another site must not lend its visitors' tabs to us, or spy on frames.
+  const std::string_view origin = request.headers.Get("Origin");
+  const size_t host_at = origin.find("://");
+  if (!origin.empty() && (host_at == std::string_view::npos ||
+                          origin.substr(host_at + 3) != request.headers.Get("Host"))) {
+    responder.Send(net::TextResponse(403, "Volunteers join from this coordinator's own pages.\n"));
+    return;
+  }
   if (draining_ || links_.size() >= options_.volunteers_max) {
     responder.Send(net::TextResponse(
         503, draining_ ? "The coordinator is stopping.\n" : "There are too many volunteers.\n"));
@@ -61,7 +69,8 @@ void Hub::AcceptVolunteer(net::Request request, net::Responder responder) {
   auto socket = responder.Upgrade(
       {.max_message_bytes = wire::kLimits.frame_bytes, .max_queued_bytes = kQueuedBytesMax});
   if (!socket) return;
-  auto link = std::make_unique<VolunteerLink>(*this, node, std::move(socket));
+  LinkOwner& owner = *this;
+  auto link = std::make_unique<VolunteerLink>(owner, node, std::move(socket));
   VolunteerLink& started = *link;
   links_.emplace(node, std::move(link));
   started.Start();

@@ -34,7 +34,7 @@ net::Response MemoryResponse(const net::Request& request, const net::SharedBytes
     return response;
   }
   const net::ByteRange range =
-      net::ParseRange(request.headers.Get("Range").value_or(""), bytes->size());
+      net::ParseRange(request.headers.Get("Range"), bytes->size());
   switch (range.kind) {
     case net::ByteRange::Kind::kWhole:
       response.body = bytes;
