@@ -1,0 +1,34 @@
+// Grouped-query attention over a cache (Ainslie et al., arXiv:2305.13245) with rotary positions
+// (Su et al., arXiv:2104.09864), one row at a time.
+#pragma once
+
+#include <cstddef>
+
+namespace shoal::engine {
+
+struct AttentionShape {
+  size_t heads = 0;     // Of the queries; a multiple of kv_heads.
+  size_t kv_heads = 0;  // Query head h reads key-value head h / (heads / kv_heads).
+  size_t head_size = 0;
+  // Pairs of elements of a head that turn; 0 for none, head_size / 2 for all.
+  size_t rotary_pairs = 0;
+  // Pairs are (2i, 2i + 1) if interleaved, else (i, i + rotary_pairs).
+  bool interleaved = false;
+  float scale = 1.0f;    // Scores are multiplied by it.
+  float softcap = 0.0f;  // If > 0, scores become softcap * tanh(score / softcap).
+
+  size_t QueryWidth() const { return heads * head_size; }
+  size_t KvWidth() const { return kv_heads * head_size; }
+};
+
+// Turns `count` heads [count, head_size] in place. cos and sin: [rotary_pairs], of one position.
+void Rotate(const AttentionShape& shape, const float* cos, const float* sin, size_t count,
+            float* heads);
+
+// out [heads, head_size] = for every head, softmax(scale * query * keys^T) * values over the first
+// `positions` rows of keys and values [positions, kv_heads, head_size]. query: [heads, head_size],
+// already turned. scores: scratch [positions]. `out` may be `query`.
+void AttendRow(const AttentionShape& shape, const float* query, const float* keys,
+               const float* values, size_t positions, float* scores, float* out);
+
+}  // namespace shoal::engine

@@ -1,0 +1,50 @@
+// From a graph to a list of steps.
+//
+// The plan gives every computed value a shape in terms of the rows of a run, a step that computes
+// it, and a buffer; values whose lives do not overlap share buffers. All that can be wrong with a
+// graph is found here.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/kv_cache.h"
+#include "engine/shape.h"
+#include "engine/stage.h"
+#include "engine/step.h"
+#include "engine/weights.h"
+#include "onnx/model.h"
+
+namespace shoal::engine {
+
+// How large a buffer must be: the largest of these three, in floats.
+struct BufferSize {
+  uint64_t fixed = 0;
+  uint64_t per_row = 0;
+  uint64_t per_selected = 0;
+
+  void Cover(const Extent& count);
+  uint64_t In(const RunCounts& counts) const;
+};
+
+inline constexpr uint32_t kNoBuffer = UINT32_MAX;
+
+struct Plan {
+  StageShape shape;
+  KvLayout kv_layout;
+  WeightTable weights;
+  std::vector<std::unique_ptr<Step>> steps;
+  std::vector<BufferSize> buffers;
+  // By value: which buffer it lies in, or kNoBuffer.
+  std::vector<uint32_t> buffer_of;
+  // Where hidden states come in; kNoBuffer if the stage takes tokens.
+  uint32_t input_buffer = kNoBuffer;
+  uint32_t output_buffer = kNoBuffer;
+};
+
+// Errors as Stage::Load has them.
+Result<Plan> MakePlan(const onnx::Model& model, WeightSource& source, const StageOptions& options);
+
+}  // namespace shoal::engine

@@ -1,0 +1,41 @@
+// A step: one node of the graph, planned and ready to run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/kv_cache.h"
+#include "engine/shape.h"
+
+namespace shoal::engine {
+
+// A number that the plan gives every value of the graph.
+using ValueId = uint32_t;
+
+// Where one row of a run stands.
+struct RowPlace {
+  KvCache* cache = nullptr;
+  uint32_t position = 0;
+};
+
+// What the steps of one run share.
+struct RunFrame {
+  RunCounts counts;
+  std::span<const RowPlace> rows;
+  std::span<const int32_t> tokens;      // [rows], empty in a stage that takes hidden states.
+  std::span<const int32_t> logit_rows;  // [selected], ascending.
+  std::span<float> scores;              // Scratch: one float for every position of any row.
+  std::vector<float*> data;             // Of every value, by its id; null if it has no buffer.
+};
+
+// Reads the frame's data of its inputs and fills that of its output. Cannot fail: whatever could
+// go wrong was refused when the step was planned, or before the run.
+class Step {
+ public:
+  virtual ~Step() = default;
+  virtual void Run(RunFrame& frame) const = 0;
+};
+
+}  // namespace shoal::engine
