@@ -43,10 +43,8 @@ export function checkAssign(assign: Assign, memoryBytes: number): void {
   require(within(assign.vocab, limits.vocab), `vocabulary ${assign.vocab}`);
   require(within(assign.positions, limits.positions), `${assign.positions} positions`);
   require(within(assign.max_rows, assign.positions), `${assign.max_rows} rows a step`);
-  require(
-    assign.max_rows * assign.hidden * 4 <= limits.hopBytes,
-    `${assign.max_rows} rows of ${assign.hidden} do not fit a frame`,
-  );
+  require(assign.max_rows * assign.hidden * 4 <=
+    limits.hopBytes, `${assign.max_rows} rows of ${assign.hidden} do not fit a frame`);
   for (const file of [assign.graph, ...assign.weights]) checkFile(file, require);
   require(assign.graph.bytes <= limits.graphBytes, `a graph of ${assign.graph.bytes} bytes`);
   const locations = new Set(assign.weights.map((file) => file.location));
@@ -74,10 +72,10 @@ function checkFile(file: StageFile, require: (holds: boolean, detail: string) =>
   require(/^[0-9a-f]{64}$/.test(location), `file location ${JSON.stringify(location)}`);
   require(path.startsWith("/") && !path.startsWith("//"), `file path ${JSON.stringify(path)}`);
   require(bytes >= 1, `file ${location} is empty`);
-  require(
-    chunks.length === Math.ceil(bytes / chunkBytes),
-    `file ${location} of ${bytes} bytes has ${chunks.length} chunk hashes`,
-  );
+  require(chunks.length ===
+    Math.ceil(
+      bytes / chunkBytes,
+    ), `file ${location} of ${bytes} bytes has ${chunks.length} chunk hashes`);
 }
 
 export interface FileProgress {

@@ -51,8 +51,7 @@ export interface RunRequest {
 // One group's rows: hidden states [rows, hidden], or logits [logitRows.length, vocab] where the
 // stage has the head. A group that failed has left its KV cache as it was.
 export type GroupResult =
-  | { ok: true; output: Float32Array<ArrayBuffer> }
-  | { ok: false; code: ErrorCode; detail: string };
+  { ok: true; output: Float32Array<ArrayBuffer> } | { ok: false; code: ErrorCode; detail: string };
 
 export interface RunResult {
   // In the order of the request's groups.

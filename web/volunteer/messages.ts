@@ -17,21 +17,14 @@ export interface VolunteerOptions {
 }
 
 export type PageToNode =
-  | { kind: "start"; options: VolunteerOptions; platform: string }
-  | { kind: "stop"; reason: string };
+  { kind: "start"; options: VolunteerOptions; platform: string } | { kind: "stop"; reason: string };
 
 // connecting: no connection yet. waiting: connected, nothing to hold. loading: fetching and
 // building a stage. ready: steps are run. reconnecting: the connection was lost, the next attempt
 // comes by itself. refused: the coordinator will not have us; stopped: by the page. The last two
 // are final.
 export type VolunteerState =
-  | "connecting"
-  | "waiting"
-  | "loading"
-  | "ready"
-  | "reconnecting"
-  | "refused"
-  | "stopped";
+  "connecting" | "waiting" | "loading" | "ready" | "reconnecting" | "refused" | "stopped";
 
 export interface Counters {
   steps: number;

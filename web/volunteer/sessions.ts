@@ -33,8 +33,7 @@ export interface SessionLimits {
 
 // What has to be done to the KV cache because of an open frame.
 export type Opened =
-  | { kind: "new"; session: Session }
-  | { kind: "again"; session: Session; keep: number };
+  { kind: "new"; session: Session } | { kind: "again"; session: Session; keep: number };
 
 export class SessionTable {
   readonly #sessions = new Map<bigint, Session>();

@@ -32,14 +32,14 @@ export class Volunteer {
     });
     this.#worker.addEventListener("error", (event) => {
       event.preventDefault();
-      const detail = event.message || "its script could not be loaded";
-      this.#deliver({ kind: "state", state: "refused", node: 0, detail: `the worker failed: ${detail}` });
+      const detail = `the worker failed: ${event.message || "its script could not be loaded"}`;
+      this.#deliver({ kind: "state", state: "refused", node: 0, detail });
     });
     addEventListener("pagehide", this.#onPageHide);
     this.#post({ kind: "start", options, platform: navigator.userAgent });
   }
 
-  // Says goodbye to the coordinator; the `stopped` state follows, at the latest after a few seconds.
+  // Says goodbye to the coordinator; the `stopped` state follows within a few seconds.
   stop(): void {
     this.#post({ kind: "stop", reason: "stopped by its owner" });
     setTimeout(() => {

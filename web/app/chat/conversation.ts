@@ -96,7 +96,8 @@ export class Conversation {
     // What has been said is part of the conversation: only an answer that never began is repeated.
     if (reply.text === "") parts.push(again);
     article.classList.add("failed");
-    article.append(el("div", { class: "error", role: "alert", "data-testid": "chat-error" }, ...parts));
+    const attributes = { class: "error", role: "alert", "data-testid": "chat-error" };
+    article.append(el("div", attributes, ...parts));
     again.addEventListener("click", () => {
       if (this.isBusy) return;
       article.remove();

@@ -79,7 +79,8 @@ for (const text of suggestions) {
 watchStatus((status: Status | undefined) => {
   map.show(status);
   byId("model", HTMLElement).textContent = status?.model ?? "";
-  conversation.volunteers = status?.volunteers.filter(({ blocks }) => blocks.length > 0).length ?? 0;
+  const holders = status?.volunteers.filter(({ blocks }) => blocks.length > 0);
+  conversation.volunteers = holders?.length ?? 0;
   const content = noticeFor(status);
   notice.hidden = content === undefined;
   if (content !== undefined) notice.replaceChildren(...content);

@@ -33,8 +33,12 @@ export class SwarmMap {
     if (key === this.#drawn) return;
     this.#drawn = key;
     const volunteers = [...status.volunteers].sort(inTokenOrder);
-    const rows = [axis(status.blocks), ...volunteers.slice(0, rowsMax).map((volunteer, index) =>
-      row(volunteer, index, status.blocks, volunteer.id === this.own))];
+    const rows = [
+      axis(status.blocks),
+      ...volunteers
+        .slice(0, rowsMax)
+        .map((volunteer, index) => row(volunteer, index, status.blocks, volunteer.id === this.own)),
+    ];
     const missing = unheldRanges(status);
     if (status.blocks > 0 && missing.length > 0) rows.push(missingRow(missing, status.blocks));
     if (volunteers.length > rowsMax) {
@@ -92,8 +96,11 @@ function row(volunteer: VolunteerStatus, index: number, blocks: number, own: boo
       el("span", {}, details.filter((part) => part !== "").join(" \u00b7 ")),
     ),
     el("div", { class: "map-track", role: "cell", style: `--blocks: ${blocks}` }, ...segments),
-    el("div", { class: "map-held", role: "cell" },
-      held === "" ? "holds nothing yet" : loading ? `loading ${held}` : held),
+    el(
+      "div",
+      { class: "map-held", role: "cell" },
+      held === "" ? "holds nothing yet" : loading ? `loading ${held}` : held,
+    ),
   );
 }
 
@@ -110,7 +117,8 @@ function segment(
 }
 
 function place(from: number, to: number, blocks: number): string {
-  return `left: ${(100 * from) / blocks}%; width: ${(100 * (Math.min(to, blocks) - from)) / blocks}%`;
+  const percent = (count: number): string => `${(100 * count) / blocks}%`;
+  return `left: ${percent(from)}; width: ${percent(Math.min(to, blocks) - from)}`;
 }
 
 // Neighbours are far apart on the colour wheel.
@@ -124,9 +132,13 @@ function missingRow(ranges: [number, number][], blocks: number): HTMLElement {
     "div",
     { class: "map-row missing", role: "row", "data-testid": "map-missing" },
     el("div", { class: "map-label", role: "cell" }, el("strong", {}, "nobody")),
-    el("div", { class: "map-track", role: "cell", style: `--blocks: ${blocks}` },
+    el(
+      "div",
+      { class: "map-track", role: "cell", style: `--blocks: ${blocks}` },
       ...ranges.map(([from, to]) =>
-        el("div", { class: "map-segment", style: place(from, to, blocks) }))),
+        el("div", { class: "map-segment", style: place(from, to, blocks) }),
+      ),
+    ),
     el("div", { class: "map-held", role: "cell" }, names),
   );
 }

@@ -12,10 +12,10 @@ export function parseSize(text: string): number | undefined {
 
 // "1.5 GB", "48 MB", "512 KB", "12 B"; in powers of 1024, as people read them.
 export function formatSize(bytes: number): string {
-  for (const [unit, size] of [["GB", units["G"]!], ["MB", units["M"]!], ["KB", units["K"]!]] as const) {
-    if (bytes < size) continue;
-    const value = bytes / size;
-    return `${value < 10 ? trimZero(value.toFixed(1)) : Math.round(value)} ${unit}`;
+  for (const unit of ["G", "M", "K"]) {
+    const value = bytes / units[unit]!;
+    if (value < 1) continue;
+    return `${value < 10 ? trimZero(value.toFixed(1)) : Math.round(value)} ${unit}B`;
   }
   return `${bytes} B`;
 }

@@ -120,7 +120,7 @@ export function unheldRanges(status: Status): [number, number][] {
   return ranges;
 }
 
-// "embedding", "layer 3", "layers 3-5", "head", "layers 7-8 and head" of a model of `blocks` blocks.
+// "embedding", "layer 3", "layers 7-8 and head": in words, of a model of `blocks` blocks.
 export function describeBlocks([from, to]: [number, number], blocks: number): string {
   const parts: string[] = [];
   const head = blocks - 1;

@@ -3,13 +3,13 @@
 import { Volunteer, type VolunteerState } from "../../volunteer/volunteer.ts";
 import { byId, el } from "../common/dom.ts";
 import { SwarmMap } from "../common/map.ts";
-import { formatSize } from "../common/size.ts";
+import { formatSize, parseSize } from "../common/size.ts";
 import { watchStatus } from "../common/status.ts";
 import { Awake } from "./awake.ts";
-import { readLendRequest, type LendRequest } from "./request.ts";
+import { memoryDefault, readLendRequest, type LendRequest } from "./request.ts";
 import { LendView } from "./view.ts";
 
-const memoryChoices = ["128M", "256M", "512M", "1G", "2G", "3G"];
+const memoryChoices = ["128M", "256M", "512M", "1G", "2G", "3G"].map((text) => parseSize(text)!);
 
 const form = byId("form", HTMLFormElement);
 const memory = byId("memory", HTMLSelectElement);
@@ -30,10 +30,11 @@ function readRequest(): LendRequest | undefined {
 }
 
 function fillMemory(chosen: number): void {
-  const bytes = memoryChoices.map((text) => Number.parseInt(text, 10) * 1024 ** (text.endsWith("G") ? 3 : 2));
-  const all = [...new Set([...bytes, chosen])].sort((a, b) => a - b);
+  const sizes = [...new Set([...memoryChoices, chosen])].sort((a, b) => a - b);
   memory.replaceChildren(
-    ...all.map((size) => el("option", { value: size, selected: size === chosen }, formatSize(size))),
+    ...sizes.map((size) =>
+      el("option", { value: size, selected: size === chosen }, formatSize(size)),
+    ),
   );
 }
 
@@ -72,7 +73,7 @@ function setRunning(running: boolean): void {
 }
 
 const request = readRequest();
-fillMemory(request?.memoryBytes ?? 512 * 1024 * 1024);
+fillMemory(request?.memoryBytes ?? memoryDefault);
 start.disabled = request === undefined;
 form.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -56,7 +56,7 @@ export class LendView {
         return;
       case "holding":
         this.#held = [event.first, event.last];
-        this.#holds.dataset["blocks"] = event.first < event.last ? `${event.first},${event.last}` : "";
+        this.#holds.dataset["blocks"] = event.first < event.last ? this.#held.join(",") : "";
         setText(byId("weights", HTMLElement), formatSize(event.weightBytes));
         this.#showHeld();
         return;
@@ -73,7 +73,7 @@ export class LendView {
     const [first, last] = this.#held;
     if (first === last) setText(this.#holds, "nothing yet");
     else if (this.#blocks > 0) setText(this.#holds, describeBlocks(this.#held, this.#blocks));
-    else setText(this.#holds, last - first === 1 ? `block ${first}` : `blocks ${first}\u2013${last - 1}`);
+    else setText(this.#holds, `blocks ${first}\u2013${last - 1}`);
   }
 
   #showProgress(event: VolunteerEvent & { kind: "progress" }): void {
@@ -85,15 +85,16 @@ export class LendView {
         : `${formatSize(event.bytesDone)} of ${formatSize(event.bytesTotal)}`;
     setText(byId("progress-text", HTMLElement), text);
     byId("files", HTMLElement).replaceChildren(
-      ...event.files.map(({ location, bytes, done }) =>
-        el(
+      ...event.files.map(({ location, bytes, done }) => {
+        const name = location.slice(0, 12);
+        return el(
           "li",
           {},
-          el("code", {}, location.slice(0, 12)),
-          el("progress", { max: bytes, value: done, "aria-label": `File ${location.slice(0, 12)}` }),
+          el("code", {}, name),
+          el("progress", { max: bytes, value: done, "aria-label": `File ${name}` }),
           el("span", {}, formatSize(bytes)),
-        ),
-      ),
+        );
+      }),
     );
   }
 
@@ -101,7 +102,8 @@ export class LendView {
     const { steps, rows, bytesIn, bytesOut, computeMs, sessions } = counters;
     setText(byId("sessions", HTMLElement), formatCount(sessions));
     setText(byId("rows", HTMLElement), formatCount(rows));
-    setText(byId("step-ms", HTMLElement), steps === 0 ? "\u2013" : `${(computeMs / steps).toFixed(1)} ms`);
+    const stepMs = steps === 0 ? "\u2013" : `${(computeMs / steps).toFixed(1)} ms`;
+    setText(byId("step-ms", HTMLElement), stepMs);
     setText(byId("traffic", HTMLElement), `${formatSize(bytesIn)} / ${formatSize(bytesOut)}`);
   }
 }

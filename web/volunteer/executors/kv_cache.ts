@@ -43,10 +43,7 @@ export function appendPositions(
     const source = head * length * size;
     const target = head * (keep + added) * size;
     joined.set(data.subarray(source, source + keep * size), target);
-    joined.set(
-      more.subarray(head * added * size, (head + 1) * added * size),
-      target + keep * size,
-    );
+    joined.set(more.subarray(head * added * size, (head + 1) * added * size), target + keep * size);
   }
   return joined;
 }

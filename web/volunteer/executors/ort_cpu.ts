@@ -1,6 +1,6 @@
-// Runs a stage graph on ONNX Runtime's CPU provider, in WebAssembly (ort_wasm.ts) or natively (tests
-// against onnxruntime-node). KV caches grow: the past goes in and the present comes out as a copy at
-// every run. It is the fallback and the oracle, and not tuned.
+// Runs a stage graph on ONNX Runtime's CPU provider: in WebAssembly (ort_wasm.ts), or natively in
+// tests. KV caches grow: the past goes in and the present comes out as a copy at every run. It is
+// the fallback and the oracle, and not tuned.
 
 import type { InferenceSession, Tensor, TypedTensor } from "onnxruntime-common";
 

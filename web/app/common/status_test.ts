@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+
+import { describeBlocks, parseStatus, unheldRanges } from "./status.ts";
+
+const plain = {
+  ready: true,
+  missing_bytes: 0,
+  blocks: 10,
+  volunteers: [
+    { id: 4, executor: "ort-wasm", blocks: [[0, 4]], memory_bytes: 1024, tokens_done: 7 },
+  ],
+  sessions: 1,
+  tokens_per_second: 2.5,
+};
+
+describe("parseStatus", () => {
+  it("reads the fixed form", () => {
+    expect(parseStatus(plain)).toEqual({
+      ready: true,
+      missingBytes: 0,
+      blocks: 10,
+      volunteers: [
+        {
+          id: 4,
+          executor: "ort-wasm",
+          blocks: [[0, 4]],
+          memoryBytes: 1024,
+          tokensDone: 7,
+          state: "",
+        },
+      ],
+      sessions: 1,
+      tokensPerSecond: 2.5,
+      model: "",
+      detail: "",
+    });
+  });
+
+  it("leaves out what is odd", () => {
+    const odd = parseStatus({
+      ready: false,
+      blocks: -3,
+      volunteers: [null, { id: "x", blocks: [[3, 1], [1, 2], "y", [0.5, 2]] }],
+    });
+    expect(odd).toMatchObject({ blocks: 0, sessions: 0 });
+    expect(odd.volunteers).toMatchObject([{ id: 0, blocks: [[1, 2]] }]);
+  });
+
+  it.each([null, [], "ok", {}, { ready: 1 }])("refuses %j", (json) => {
+    expect(() => parseStatus(json)).toThrow("unknown form");
+  });
+});
+
+it("finds the blocks that nobody holds", () => {
+  const holds = (...blocks: [number, number][]) =>
+    unheldRanges(parseStatus({ ...plain, volunteers: [{ blocks }] }));
+  expect(holds([0, 10])).toEqual([]);
+  expect(holds([0, 4], [6, 9])).toEqual([
+    [4, 6],
+    [9, 10],
+  ]);
+  expect(holds()).toEqual([[0, 10]]);
+  expect(holds([3, 99])).toEqual([[0, 3]]);
+});
+
+it("names blocks", () => {
+  expect(describeBlocks([0, 1], 10)).toBe("embedding");
+  expect(describeBlocks([0, 4], 10)).toBe("embedding and layers 1\u20133");
+  expect(describeBlocks([4, 5], 10)).toBe("layer 4");
+  expect(describeBlocks([8, 10], 10)).toBe("layer 8 and head");
+  expect(describeBlocks([9, 10], 10)).toBe("head");
+  expect(describeBlocks([0, 10], 10)).toBe("embedding, layers 1\u20138 and head");
+});
