@@ -1,0 +1,13 @@
+// The subcommands of `shoal`, in the order of its help: a file of this folder each, and a name
+// here.
+#pragma once
+
+#include "cli/command.h"
+
+namespace shoal::cli {
+
+AddCommand AddPack, AddEval, AddStage;
+
+inline constexpr AddCommand* kCommands[] = {AddPack, AddEval, AddStage};
+
+}  // namespace shoal::cli

@@ -1,0 +1,150 @@
+#include "cli/local_route.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/str_cat.h"
+#include "onnx/read.h"
+#include "tensor/convert.h"
+#include "wire/codec.h"
+
+namespace shoal::cli {
+
+namespace {
+
+constexpr SessionId kSession{1};
+constexpr uint32_t kChunkRows = 128;
+
+DType PayloadDType(wire::PayloadType type) {
+  return type == wire::PayloadType::kF16 ? DType::kF16 : DType::kF32;
+}
+
+// What reaches the next stage: the hidden states after a frame was made of them and read again.
+Result<std::vector<float>> Hop(const std::vector<wire::Row>& rows, std::span<const float> hidden,
+                               uint32_t width, wire::PayloadType type) {
+  wire::Step step;
+  step.rows = rows;
+  step.type = type;
+  step.width = width;
+  step.payload.resize(hidden.size() * DTypeBytes(PayloadDType(type)));
+  FromF32(PayloadDType(type), hidden, step.payload);
+  const wire::Frame frame{kCoordinator, kCoordinator, std::move(step)};
+  RETURN_IF_ERROR(wire::Validate(frame));
+  ASSIGN_OR_RETURN(const wire::Frame arrived, wire::Decode(wire::Encode(frame)));
+  const auto* received = std::get_if<wire::Step>(&arrived.body);
+  CHECK(received != nullptr && received->rows == rows);
+  std::vector<float> values(hidden.size());
+  ToF32(PayloadDType(received->type), received->payload, values);
+  return values;
+}
+
+}  // namespace
+
+Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count) {
+  uint32_t previous = 0;
+  for (const uint32_t cut : cuts) {
+    if (cut <= previous || cut >= block_count) {
+      return Fail(Code::kInvalidArgument,
+                  StrCat("cut ", cut, ": cuts ascend from 1 to ", block_count - 1,
+                         ", the model has ", block_count, " blocks"));
+    }
+    previous = cut;
+  }
+  return {};
+}
+
+Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uint32_t> cuts,
+                                    wire::PayloadType hop, uint32_t positions) {
+  CHECK(hop != wire::PayloadType::kTokens);
+  const uint32_t block_count = pack.manifest().block_count();
+  RETURN_IF_ERROR(CheckCuts(cuts, block_count));
+  LocalRoute route;
+  route.hop_ = hop;
+  route.positions_ = positions;
+  route.vocab_ = pack.manifest().model.vocab;
+  std::vector<uint32_t> borders(cuts.begin(), cuts.end());
+  borders.push_back(block_count);
+  uint32_t first = 0;
+  for (const uint32_t last : borders) {
+    ASSIGN_OR_RETURN(const store::StageGraph graph, JoinStage(pack, first, last, positions));
+    ASSIGN_OR_RETURN(const onnx::Model model, onnx::Parse(graph.onnx));
+    LocalStage local;
+    ASSIGN_OR_RETURN(local.weights, store::StageWeights::Open(pack, graph));
+    engine::StageOptions options;
+    options.kv_bytes_max = uint64_t{1} << 40;  // One session: the machine is the limit.
+    ASSIGN_OR_RETURN(local.stage, engine::Stage::Load(model, *local.weights, options));
+    route.stages_.push_back(std::move(local));
+    first = last;
+  }
+  RETURN_IF_ERROR(route.Reset());
+  return route;
+}
+
+Status LocalRoute::Reset() {
+  for (const LocalStage& local : stages_) {
+    if (open_) RETURN_IF_ERROR(local.stage->Release(kSession));
+    RETURN_IF_ERROR(local.stage->Open(kSession, positions_));
+  }
+  open_ = true;
+  position_ = 0;
+  return {};
+}
+
+Result<std::vector<float>> LocalRoute::Feed(std::span<const int32_t> tokens, size_t wanted) {
+  CHECK(wanted <= tokens.size());
+  std::vector<float> logits;
+  const size_t first_wanted = tokens.size() - wanted;
+  for (size_t at = 0; at < tokens.size(); at += kChunkRows) {
+    const size_t end = std::min(tokens.size(), at + kChunkRows);
+    const size_t wanted_here = end > first_wanted ? end - std::max(at, first_wanted) : 0;
+    RETURN_IF_ERROR(FeedChunk(tokens.subspan(at, end - at), wanted_here, logits));
+  }
+  return logits;
+}
+
+Status LocalRoute::FeedChunk(std::span<const int32_t> tokens, size_t wanted,
+                             std::vector<float>& logits) {
+  std::vector<wire::Row> frame_rows;
+  std::vector<engine::Row> rows;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const auto position = static_cast<uint32_t>(position_ + i);
+    frame_rows.push_back({kSession, Epoch{1}, position, 0});
+    rows.push_back({kSession, position, i >= tokens.size() - wanted});
+  }
+  std::vector<float> hidden;
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    engine::Stage& stage = *stages_[i].stage;
+    const engine::Input input =
+        i == 0 ? engine::Input::Tokens(tokens) : engine::Input::Hidden(hidden);
+    ASSIGN_OR_RETURN(const engine::Output output, stage.Run(rows, input));
+    if (i + 1 == stages_.size()) {
+      CHECK(output.values.size() == wanted * vocab_);
+      logits.insert(logits.end(), output.values.begin(), output.values.end());
+    } else {
+      ASSIGN_OR_RETURN(hidden, Hop(frame_rows, output.values, output.width, hop_));
+    }
+  }
+  position_ += static_cast<uint32_t>(tokens.size());
+  return {};
+}
+
+Result<std::vector<int32_t>> LocalRoute::Greedy(std::span<const int32_t> prompt, uint32_t count) {
+  RETURN_IF_ERROR(Reset());
+  std::vector<int32_t> tokens;
+  if (count == 0) return tokens;
+  ASSIGN_OR_RETURN(std::vector<float> logits, Feed(prompt, 1));
+  tokens.push_back(BestToken(logits));
+  while (tokens.size() < count) {
+    const int32_t last = tokens.back();
+    ASSIGN_OR_RETURN(logits, Feed(std::span(&last, 1), 1));
+    tokens.push_back(BestToken(logits));
+  }
+  return tokens;
+}
+
+int32_t BestToken(std::span<const float> logits) {
+  CHECK(!logits.empty());
+  return static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
+}
+
+}  // namespace shoal::cli

@@ -1,0 +1,58 @@
+// A route of stages in this process: what a session's tokens pass through on a swarm, with the CPU
+// engine as every stage's executor and the wire codec between them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/stage.h"
+#include "store/pack.h"
+#include "store/stage_weights.h"
+#include "wire/frames.h"
+
+namespace shoal::cli {
+
+// Stage borders: [0, cuts[0]), [cuts[0], cuts[1]), ..., [cuts.back(), block_count).
+// kInvalidArgument unless they ascend strictly within 1 to block_count - 1.
+Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count);
+
+// One session at a time.
+class LocalRoute {
+ public:
+  // Joins and loads the stages for `positions` positions. `hop`: how hidden states travel, kF32 or
+  // kF16. The pack may go afterwards.
+  static Result<LocalRoute> Load(const store::Pack& pack, std::span<const uint32_t> cuts,
+                                 wire::PayloadType hop, uint32_t positions);
+
+  uint32_t vocab() const { return vocab_; }
+  // Begins anew, with an empty KV cache.
+  Status Reset();
+  // Runs tokens at the next positions. Logits [wanted, vocab] of the last `wanted` of them.
+  Result<std::vector<float>> Feed(std::span<const int32_t> tokens, size_t wanted);
+  // The `count` most probable next tokens after `prompt`, decoded step by step from an empty cache.
+  Result<std::vector<int32_t>> Greedy(std::span<const int32_t> prompt, uint32_t count);
+
+ private:
+  struct LocalStage {
+    std::unique_ptr<store::StageWeights> weights;
+    std::unique_ptr<engine::Stage> stage;
+  };
+  LocalRoute() = default;
+  // At most kChunkRows tokens.
+  Status FeedChunk(std::span<const int32_t> tokens, size_t wanted, std::vector<float>& logits);
+
+  std::vector<LocalStage> stages_;
+  wire::PayloadType hop_ = wire::PayloadType::kF32;
+  uint32_t vocab_ = 0;
+  uint32_t positions_ = 0;
+  uint32_t position_ = 0;  // The next token's.
+  bool open_ = false;
+};
+
+// The index of the largest logit; the first of equals.
+int32_t BestToken(std::span<const float> logits);
+
+}  // namespace shoal::cli

@@ -1,0 +1,109 @@
+// shoal pack CHECKPOINT -o PACK: makes a pack of a Hugging Face checkpoint.
+// shoal pack --verify PACK: reads every blob of a pack and compares its hashes.
+#include "store/pack.h"
+#include "store/stage_graph.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "base/str_cat.h"
+#include "cli/commands.h"
+#include "cli/progress_bar.h"
+#include "packer/packer.h"
+#include "packer/tensor_format.h"
+
+namespace shoal::cli {
+
+namespace {
+
+struct PackArguments {
+  std::string checkpoint;
+  std::string output;
+  std::string weights = "f32";
+  std::string name;
+  std::string verify;
+  bool force = false;
+};
+
+void PrintLine(const std::string& line) { std::fputs((line + "\n").c_str(), stdout); }
+
+int VerifyPack(const std::string& folder) {
+  const auto pack = store::Pack::Open(folder);
+  if (!pack) return ReportFailure(pack.error());
+  std::vector<Error> problems;
+  {
+    ProgressBar bar;
+    problems =
+        pack->Verify([&](uint64_t done, uint64_t total) { bar.Show("verifying", done, total); });
+  }
+  // A join of everything reads and checks every block's graph.
+  if (problems.empty()) {
+    const auto whole = store::JoinStage(*pack, 0, pack->manifest().block_count(), 1);
+    if (!whole) problems.push_back(whole.error());
+  }
+  for (const Error& problem : problems) ReportFailure(problem);
+  if (!problems.empty()) return kFailed;
+  PrintLine(StrCat(folder, ": all ", pack->manifest().blobs.size(), " blobs are whole; id ",
+                   store::Hex(pack->id())));
+  return kDone;
+}
+
+int MakePack(const PackArguments& arguments) {
+  const auto format = packer::MakeTensorFormat(arguments.weights);
+  if (!format && format.error().code == Code::kInvalidArgument) {
+    return ReportUsage(StrCat("--weights: ", format.error().detail));
+  }
+  packer::PackOptions options;
+  options.checkpoint = arguments.checkpoint;
+  options.pack = arguments.output;
+  options.weights = arguments.weights;
+  options.name = arguments.name;
+  options.force = arguments.force;
+  Result<packer::PackOutcome> outcome;
+  {
+    ProgressBar bar;
+    options.progress = [&](const packer::Progress& progress) {
+      bar.Show(progress.what, progress.done_bytes, progress.total_bytes);
+      return true;
+    };
+    outcome = packer::PackCheckpoint(options);
+  }
+  if (!outcome) return ReportFailure(outcome.error());
+  std::string line = StrCat(arguments.output, outcome->unchanged ? ": nothing to do" : ": packed");
+  if (outcome->blobs_reused > 0) {
+    line += StrCat(", ", outcome->blobs_reused, " blobs were done already");
+  }
+  PrintLine(StrCat(line, "; id ", store::Hex(outcome->id)));
+  return kDone;
+}
+
+int RunPack(const PackArguments& arguments) {
+  if (!arguments.verify.empty()) {
+    if (!arguments.checkpoint.empty() || !arguments.output.empty()) {
+      return ReportUsage("pack: --verify PACK takes neither a checkpoint nor -o");
+    }
+    return VerifyPack(arguments.verify);
+  }
+  if (arguments.checkpoint.empty() || arguments.output.empty()) {
+    return ReportUsage("pack: expected CHECKPOINT -o PACK, or --verify PACK");
+  }
+  if (arguments.name.size() > 200) return ReportUsage("--name: at most 200 bytes");
+  return MakePack(arguments);
+}
+
+}  // namespace
+
+void AddPack(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("pack", "make a pack of a checkpoint, or verify one");
+  const auto arguments = std::make_shared<PackArguments>();
+  command->add_option("checkpoint", arguments->checkpoint, "a Hugging Face model folder");
+  command->add_option("-o,--output", arguments->output, "the pack's folder");
+  command->add_option("--weights", arguments->weights, "f32 (default), f16, q8 or q4");
+  command->add_option("--name", arguments->name, "of the model; default: the folder's name");
+  command->add_option("--verify", arguments->verify, "compare the hashes of all blobs of a pack");
+  command->add_flag("--force", arguments->force, "replace what is there");
+  command->callback([arguments, &exit_code] { exit_code = RunPack(*arguments); });
+}
+
+}  // namespace shoal::cli

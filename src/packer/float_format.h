@@ -1,0 +1,30 @@
+// Plain float weights: f32 or f16. Matrices are transposed to [inputs, outputs]; vectors (norms and
+// biases, which are small) always are f32.
+#pragma once
+
+#include "packer/tensor_format.h"
+
+namespace shoal::packer {
+
+class FloatFormat : public TensorFormat {
+ public:
+  // `type`: kF32 or kF16.
+  explicit FloatFormat(DType type);
+
+  std::string_view name() const override;
+  std::vector<StoredPart> Parts(model::WeightKind kind,
+                                const std::vector<uint64_t>& shape) const override;
+  Status Write(model::WeightKind kind, const model::TensorView& tensor,
+               store::BlobWriter& blob) const override;
+  std::string AddProduct(GraphBuilder& graph, const std::string& name, const std::string& input,
+                         const std::vector<std::string>& parts,
+                         const std::string& output) const override;
+  void AddLookup(GraphBuilder& graph, const std::string& name, const std::string& ids,
+                 const std::vector<std::string>& parts, model::WeightKind kind,
+                 const std::string& output) const override;
+
+ private:
+  DType type_;
+};
+
+}  // namespace shoal::packer

@@ -1,0 +1,50 @@
+// Collects the nodes of one block's graph. Names of nodes and of the values between them begin with
+// the block's prefix, so that joined graphs never collide.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "onnx/model.h"
+
+namespace shoal::packer {
+
+class GraphBuilder {
+ public:
+  // `prefix`: "block.7."
+  explicit GraphBuilder(std::string prefix);
+
+  const std::string& prefix() const { return prefix_; }
+
+  void Input(std::string name, DType type, std::vector<onnx::Dim> dims);
+  // The value must be made by a node, under this very name.
+  void Output(std::string name, DType type, std::vector<onnx::Dim> dims);
+  // Weights in a blob; `name` as it is.
+  void External(onnx::Tensor tensor);
+  // A small int64 constant within the graph; returns its name.
+  std::string Constant(const std::string& name, const std::vector<int64_t>& values);
+
+  // Adds a node of ai.onnx called prefix + `name` with one output; returns the output's name, which
+  // is `output`, or the node's when that is empty.
+  std::string Add(std::string op, const std::string& name, std::vector<std::string> inputs,
+                  std::vector<onnx::Attribute> attributes = {}, std::string output = {});
+  // Adds a node of com.microsoft with outputs under names of their own.
+  void AddMicrosoft(std::string op, const std::string& name, std::vector<std::string> inputs,
+                    std::vector<std::string> outputs, std::vector<onnx::Attribute> attributes);
+  std::string CastToFloat(const std::string& name, const std::string& input,
+                          std::string output = {});
+  // Root mean square norm over the last axis.
+  std::string RmsNorm(const std::string& name, const std::string& input, const std::string& weight,
+                      double epsilon);
+
+  // The model: opset 21 of ai.onnx, 1 of com.microsoft, IR version 10. The builder is spent.
+  onnx::Model Take(std::string graph_name);
+
+ private:
+  std::string prefix_;
+  onnx::Graph graph_;
+};
+
+}  // namespace shoal::packer

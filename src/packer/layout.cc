@@ -1,0 +1,47 @@
+#include "packer/layout.h"
+
+#include "base/str_cat.h"
+
+namespace shoal::packer {
+
+namespace {
+
+// Appends a weight to the blob; its initialisers are called `name` and a suffix.
+void Append(LaidOutBlob& blob, const model::WeightSpec& spec, model::WeightKind stored_as,
+            const std::string& name, const TensorFormat& format) {
+  PlacedWeight weight{spec, stored_as, {}};
+  for (const StoredPart& part : format.Parts(stored_as, spec.shape)) {
+    blob.bytes = (blob.bytes + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
+    onnx::Tensor tensor;
+    tensor.name = name + part.suffix;
+    tensor.type = part.type;
+    tensor.dims = part.dims;
+    tensor.external = onnx::ExternalData{{}, blob.bytes, part.bytes()};
+    blob.bytes += part.bytes();
+    weight.parts.push_back(std::move(tensor));
+  }
+  blob.weights.push_back(std::move(weight));
+}
+
+}  // namespace
+
+std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const TensorFormat& format) {
+  std::vector<LaidOutBlob> blobs;
+  if (arch.tied) {
+    LaidOutBlob shared{"shared", {}, {0, arch.layers + 1}, 0};
+    Append(shared, model::BlockWeights(arch, 0).front(), model::WeightKind::kMatrix, "shared.table",
+           format);
+    blobs.push_back(std::move(shared));
+  }
+  for (uint32_t block = 0; block < arch.block_count(); ++block) {
+    LaidOutBlob blob{StrCat("block.", block), {}, {block}, 0};
+    for (const model::WeightSpec& spec : model::BlockWeights(arch, block)) {
+      const bool shared = arch.tied && (spec.role == "table" || spec.role == "head");
+      if (!shared) Append(blob, spec, spec.kind, StrCat(blob.key, ".", spec.role), format);
+    }
+    if (!blob.weights.empty()) blobs.push_back(std::move(blob));
+  }
+  return blobs;
+}
+
+}  // namespace shoal::packer

@@ -1,0 +1,29 @@
+// Where every weight of a model goes: which blob, which offset, under which initialiser name.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/architecture.h"
+#include "model/weights.h"
+#include "packer/block_graph.h"
+#include "packer/tensor_format.h"
+
+namespace shoal::packer {
+
+struct LaidOutBlob {
+  // "block.3" for one block's own weights, "shared" for a table that several blocks read.
+  std::string key;
+  // In the order in which they are written. The parts' external locations are empty: the blob has
+  // no name before it is written.
+  std::vector<PlacedWeight> weights;
+  std::vector<uint32_t> blocks;  // That read it.
+  uint64_t bytes = 0;
+};
+
+// In the order of the blocks. A block's weights lie together, each part at a multiple of
+// kPartAlignment; the table of tied embeddings lies alone, stored as the head's matrix.
+std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const TensorFormat& format);
+
+}  // namespace shoal::packer

@@ -1,0 +1,211 @@
+#include "packer/packer.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/check.h"
+#include "base/str_cat.h"
+#include "model/file.h"
+#include "model/weights.h"
+#include "onnx/check.h"
+#include "onnx/write.h"
+#include "packer/journal.h"
+#include "packer/layout.h"
+#include "packer/source.h"
+#include "packer/target.h"
+#include "packer/tensor_format.h"
+#include "store/blob_writer.h"
+#include "store/manifest.h"
+
+namespace shoal::packer {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// One run over one checkpoint into one folder that is ready for it.
+class Packing {
+ public:
+  Packing(const PackOptions& options, const Source& source, const TensorFormat& format,
+          const Job& job, Journal& journal)
+      : options_(options),
+        source_(source),
+        arch_(source.checkpoint.architecture()),
+        format_(format),
+        job_(job),
+        journal_(journal),
+        layout_(LayOut(arch_, format)) {
+    for (const LaidOutBlob& blob : layout_) total_bytes_ += blob.bytes;
+  }
+
+  Result<PackOutcome> Run() {
+    RETURN_IF_ERROR(store::RemoveUnfinishedBlobs(options_.pack));
+    for (LaidOutBlob& laid_out : layout_) {
+      ASSIGN_OR_RETURN(const store::Blob blob, FindOrWrite(laid_out));
+      Keep(blob);
+      blob_of_key_[laid_out.key] = blob.sha;
+      for (PlacedWeight& weight : laid_out.weights) {
+        for (onnx::Tensor& part : weight.parts) part.external->location = store::Hex(blob.sha);
+      }
+    }
+    FillFacts();
+    store::Variant variant{std::string(format_.name()), "f32", {}};
+    for (uint32_t index = 0; index < arch_.block_count(); ++index) {
+      ASSIGN_OR_RETURN(store::Block block, PackBlock(index));
+      variant.blocks.push_back(std::move(block));
+    }
+    manifest_.variants.push_back(std::move(variant));
+    for (const auto& [name, content] : source_.files) {
+      ASSIGN_OR_RETURN(const store::Blob blob, store::WriteBlob(options_.pack, AsBytes(content)));
+      Keep(blob);
+      manifest_.files[name] = blob.sha;
+    }
+    return Publish();
+  }
+
+ private:
+  void Keep(const store::Blob& blob) { manifest_.blobs[blob.sha] = blob; }
+
+  Status Report() {
+    if (options_.progress({"packing", done_bytes_, total_bytes_})) return {};
+    return Fail(Code::kCancelled, "packing was stopped; the same command goes on from here");
+  }
+
+  // A blob from an earlier run if it is whole, else a new one.
+  Result<store::Blob> FindOrWrite(const LaidOutBlob& laid_out) {
+    if (const store::Blob* known = journal_.Find(laid_out.key)) {
+      std::error_code error;
+      const uint64_t bytes = fs::file_size(store::BlobPath(options_.pack, known->sha), error);
+      if (!error && bytes == known->bytes && bytes == laid_out.bytes) {
+        ++outcome_.blobs_reused;
+        done_bytes_ += bytes;
+        RETURN_IF_ERROR(Report());
+        return *known;
+      }
+    }
+    ASSIGN_OR_RETURN(store::BlobWriter writer, store::BlobWriter::Create(options_.pack));
+    for (const PlacedWeight& weight : laid_out.weights) {
+      const model::TensorView& tensor =
+          source_.checkpoint.tensors().find(weight.spec.tensor)->second;
+      const uint64_t before = writer.bytes();
+      RETURN_IF_ERROR(format_.Write(weight.stored_as, tensor, writer));
+      source_.checkpoint.Forget(tensor);
+      const onnx::ExternalData& last = *weight.parts.back().external;
+      CHECK_MSG(writer.bytes() == last.offset + last.length,
+                StrCat(weight.spec.tensor, ": ", writer.bytes(), " bytes written"));
+      done_bytes_ += writer.bytes() - before;
+      RETURN_IF_ERROR(Report());
+    }
+    ASSIGN_OR_RETURN(store::Blob blob, writer.Finish());
+    RETURN_IF_ERROR(journal_.Add(laid_out.key, blob));
+    return blob;
+  }
+
+  Result<store::Block> PackBlock(uint32_t index) {
+    store::Block block;
+    block.index = index;
+    block.kind = index == 0             ? store::BlockKind::kEmbedding
+                 : arch_.IsLayer(index) ? store::BlockKind::kLayer
+                                        : store::BlockKind::kHead;
+    if (arch_.IsLayer(index)) {
+      block.kv = store::KvShape{arch_.attention.kv_heads, arch_.attention.head_size};
+    }
+    std::vector<PlacedWeight> weights;
+    for (const LaidOutBlob& laid_out : layout_) {
+      if (std::ranges::find(laid_out.blocks, index) == laid_out.blocks.end()) continue;
+      const store::Blob& blob = manifest_.blobs.at(blob_of_key_.at(laid_out.key));
+      block.weights.push_back(blob.sha);
+      block.weight_bytes += blob.bytes;
+      for (const model::WeightSpec& spec : model::BlockWeights(arch_, index)) {
+        const auto found = std::ranges::find_if(laid_out.weights, [&](const PlacedWeight& weight) {
+          return weight.spec.tensor == spec.tensor;
+        });
+        if (found != laid_out.weights.end()) {
+          weights.push_back({spec, found->stored_as, found->parts});
+        }
+      }
+    }
+    const onnx::Model graph = BuildBlockGraph(arch_, index, format_, weights);
+    RETURN_IF_ERROR(onnx::Check(graph));
+    ASSIGN_OR_RETURN(const store::Blob blob,
+                     store::WriteBlob(options_.pack, onnx::Serialize(graph)));
+    Keep(blob);
+    block.graph = blob.sha;
+    std::set<std::string> ops;
+    for (const onnx::Node& node : graph.graph.nodes) {
+      ops.insert(node.domain.empty() ? node.op_type : StrCat(node.domain, ":", node.op_type));
+    }
+    block.ops.assign(ops.begin(), ops.end());
+    const model::BlockCosts costs = model::CostsOf(arch_, index);
+    block.params = costs.params;
+    block.flops_per_token = costs.flops_per_token;
+    block.attention_flops_per_position = costs.attention_flops_per_position;
+    return block;
+  }
+
+  void FillFacts() {
+    manifest_.name = job_.name;
+    manifest_.origin = {job_.packer, job_.checkpoint};
+    manifest_.model = {.family = arch_.family,
+                       .hidden = arch_.hidden,
+                       .layers = arch_.layers,
+                       .vocab = arch_.vocab,
+                       .heads = arch_.attention.heads,
+                       .kv_heads = arch_.attention.kv_heads,
+                       .head_size = arch_.attention.head_size,
+                       .positions = arch_.positions,
+                       .params = model::TotalParams(arch_)};
+    manifest_.rope = arch_.rope;
+    manifest_.generation = source_.checkpoint.generation();
+  }
+
+  // The manifest comes last: a folder with one holds a whole pack.
+  Result<PackOutcome> Publish() {
+    const std::string text = store::SerializeManifest(manifest_);
+    ASSIGN_OR_RETURN(const store::IdentifiedManifest read, store::ParseManifest(text));
+    CHECK(read.manifest == manifest_);
+    RETURN_IF_ERROR(
+        model::WriteFileAtomically(options_.pack / store::kManifestFile, AsBytes(text)));
+    RETURN_IF_ERROR(journal_.Remove());
+    outcome_.id = read.id;
+    return outcome_;
+  }
+
+  const PackOptions& options_;
+  const Source& source_;
+  const model::Architecture& arch_;
+  const TensorFormat& format_;
+  const Job& job_;
+  Journal& journal_;
+  std::vector<LaidOutBlob> layout_;
+  std::map<std::string, store::Sha256> blob_of_key_;
+  store::Manifest manifest_;
+  PackOutcome outcome_;
+  uint64_t done_bytes_ = 0;
+  uint64_t total_bytes_ = 0;
+};
+
+}  // namespace
+
+Result<PackOutcome> PackCheckpoint(const PackOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<TensorFormat> format, MakeTensorFormat(options.weights));
+  ASSIGN_OR_RETURN(const Source source, OpenSource(options.checkpoint));
+  RETURN_IF_ERROR(CheckTarget(options));
+  Job job;
+  job.weights = options.weights;
+  job.packer = kPackerVersion;
+  job.name = options.name;
+  if (job.name.empty()) {
+    std::error_code error;
+    const fs::path folder = fs::canonical(options.checkpoint, error);
+    job.name = error ? options.checkpoint.filename().string() : folder.filename().string();
+  }
+  ASSIGN_OR_RETURN(job.checkpoint, Fingerprint(source, options.progress));
+  ASSIGN_OR_RETURN(std::optional<PackOutcome> existing, FindExisting(options, job));
+  if (existing) return *existing;
+  ASSIGN_OR_RETURN(Journal journal, PrepareTarget(options, job));
+  return Packing(options, source, *format, job, journal).Run();
+}
+
+}  // namespace shoal::packer

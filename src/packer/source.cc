@@ -1,0 +1,97 @@
+#include "packer/source.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/str_cat.h"
+#include "model/json.h"
+#include "model/weights.h"
+
+namespace shoal::packer {
+
+namespace {
+
+constexpr uint64_t kMaxFileBytes = 64u << 20;
+constexpr uint64_t kReadBytes = 16u << 20;
+constexpr size_t kMaxNamed = 5;
+
+// What text <-> ids and chats need, where a checkpoint has it.
+constexpr std::string_view kPackedFiles[] = {"tokenizer.json", "tokenizer_config.json",
+                                             "chat_template.jinja", "generation_config.json"};
+
+Status CheckTensors(const model::Checkpoint& checkpoint) {
+  const model::Architecture& arch = checkpoint.architecture();
+  std::set<std::string, std::less<>> used;
+  for (uint32_t block = 0; block < arch.block_count(); ++block) {
+    for (const model::WeightSpec& spec : model::BlockWeights(arch, block)) {
+      const auto found = checkpoint.tensors().find(spec.tensor);
+      if (found == checkpoint.tensors().end()) {
+        return Fail(Code::kInvalidArgument,
+                    StrCat("tensor \"", spec.tensor, "\" is missing from the checkpoint"));
+      }
+      if (found->second.shape != spec.shape) {
+        return Fail(
+            Code::kInvalidArgument,
+            StrCat("tensor \"", spec.tensor, "\" has shape ", model::ShowShape(found->second.shape),
+                   "; config.json asks for ", model::ShowShape(spec.shape)));
+      }
+      used.insert(spec.tensor);
+    }
+  }
+  std::string unknown;
+  size_t unknown_count = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    if (used.contains(name) || model::IsIgnorableTensor(arch, name)) continue;
+    if (++unknown_count <= kMaxNamed)
+      unknown += StrCat(unknown.empty() ? "" : ", ", "\"", name, "\"");
+  }
+  if (unknown_count == 0) return {};
+  if (unknown_count > kMaxNamed) unknown += StrCat(" and ", unknown_count - kMaxNamed, " more");
+  return Fail(Code::kInvalidArgument, StrCat("the checkpoint holds tensors that a ", arch.family,
+                                             " model does not have: ", unknown));
+}
+
+}  // namespace
+
+Result<Source> OpenSource(const std::filesystem::path& folder) {
+  ASSIGN_OR_RETURN(model::Checkpoint checkpoint, model::Checkpoint::Open(folder));
+  Source source{std::move(checkpoint), {}};
+  RETURN_IF_ERROR(CheckTensors(source.checkpoint));
+  for (const std::string_view name : kPackedFiles) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(folder / name, ignored)) continue;
+    ASSIGN_OR_RETURN(std::string content, model::ReadFile(folder / name, kMaxFileBytes));
+    if (name.ends_with(".json")) RETURN_IF_ERROR(model::ParseJson(content, name));
+    source.files.emplace(name, std::move(content));
+  }
+  return source;
+}
+
+Result<store::Sha256> Fingerprint(const Source& source,
+                                  const std::function<bool(const Progress&)>& progress) {
+  std::map<std::string, store::Sha256> hashes;
+  hashes["config.json"] = store::HashBytes(AsBytes(source.checkpoint.config_json()));
+  for (const auto& [name, content] : source.files) {
+    hashes[name] = store::HashBytes(AsBytes(content));
+  }
+  uint64_t total = 0;
+  for (const auto& weights : source.checkpoint.weight_files()) total += weights.file.bytes().size();
+  uint64_t done = 0;
+  for (const auto& [name, file] : source.checkpoint.weight_files()) {
+    store::Sha256Hasher hasher;
+    for (uint64_t at = 0; at < file.bytes().size(); at += kReadBytes) {
+      const Bytes part =
+          file.bytes().subspan(at, std::min<uint64_t>(kReadBytes, file.bytes().size() - at));
+      hasher.Update(part);
+      file.Forget(part);
+      done += part.size();
+      if (!progress({"reading", done, total})) return Fail(Code::kCancelled, "packing was stopped");
+    }
+    hashes[name] = hasher.Finish();
+  }
+  std::string list;
+  for (const auto& [name, sha] : hashes) list += StrCat(store::Hex(sha), "  ", name, "\n");
+  return store::HashBytes(AsBytes(list));
+}
+
+}  // namespace shoal::packer

@@ -1,0 +1,30 @@
+// What goes into a pack: a checkpoint whose tensors are those that its architecture asks for, and
+// the files that are packed along.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/checkpoint.h"
+#include "packer/packer.h"
+#include "store/sha256.h"
+
+namespace shoal::packer {
+
+struct Source {
+  model::Checkpoint checkpoint;
+  std::map<std::string, std::string> files;  // Name -> content: tokenizer.json and its like.
+};
+
+// Opens a checkpoint and checks it: a missing tensor, one that no block reads and one of another
+// shape are errors naming it.
+Result<Source> OpenSource(const std::filesystem::path& folder);
+
+// A hash of the names and contents of everything that was opened: equal for equal inputs, wherever
+// they lie. Reads the weight files once, from end to end.
+Result<store::Sha256> Fingerprint(const Source& source,
+                                  const std::function<bool(const Progress&)>& progress);
+
+}  // namespace shoal::packer
