@@ -19,27 +19,26 @@ constexpr size_t kVocabMax = 1u << 24;
 Status Invalid(std::string detail) { return Fail(Code::kInvalidArgument, std::move(detail)); }
 
 // Written so that NaN fails.
-Status CheckBetween(std::string_view name, float value, float low, float high) {
-  if (value >= low && value <= high) return {};
-  return Invalid(StrCat(name, ": ", value, " is not in [", low, ", ", high, "]"));
+Status CheckBetween(std::string_view name, float value, int low, int high) {
+  if (value >= static_cast<float>(low) && value <= static_cast<float>(high)) return {};
+  return Invalid(StrCat(name, ": not between ", low, " and ", high));
 }
 
 Status CheckFinite(std::string_view name, float value) {
   if (std::isfinite(value)) return {};
-  return Invalid(StrCat(name, ": ", value, " is not finite"));
+  return Invalid(StrCat(name, ": not finite"));
 }
 
 Status CheckParameters(const SamplingParameters& parameters) {
   RETURN_IF_ERROR(CheckFinite("temperature", parameters.temperature));
   if (parameters.temperature < 0) {
-    return Invalid(StrCat("temperature: ", parameters.temperature, " is negative"));
+    return Invalid("temperature: negative");
   }
   RETURN_IF_ERROR(CheckBetween("top_p", parameters.top_p, 0, 1));
   RETURN_IF_ERROR(CheckBetween("min_p", parameters.min_p, 0, 1));
   RETURN_IF_ERROR(CheckFinite("repetition_penalty", parameters.repetition_penalty));
   if (parameters.repetition_penalty <= 0) {
-    return Invalid(
-        StrCat("repetition_penalty: ", parameters.repetition_penalty, " is not above zero"));
+    return Invalid("repetition_penalty: not above zero");
   }
   RETURN_IF_ERROR(CheckFinite("frequency_penalty", parameters.frequency_penalty));
   RETURN_IF_ERROR(CheckFinite("presence_penalty", parameters.presence_penalty));

@@ -4,6 +4,7 @@
 
 #include "wire/decimal.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -160,6 +161,7 @@ class NumberParser {
     if (Consume('.') && !Digits(true)) return std::nullopt;
     if ((Consume('e') || Consume('E')) && !Exponent()) return std::nullopt;
     if (at_ != text_.size() || significant_ > kDecimalDigitsMax) return std::nullopt;
+    number_.exponent += zeros_;
     return number_;
   }
 
@@ -177,14 +179,22 @@ class NumberParser {
   bool Digits(bool fraction) {
     if (!AtDigit()) return false;
     for (; AtDigit(); ++at_) {
-      const int digit = text_[at_] - '0';
-      if (number_.digits != 0 || digit != 0) ++significant_;
-      if (significant_ <= kDecimalDigitsMax) {
-        number_.digits = 10 * number_.digits + static_cast<uint64_t>(digit);
-      }
+      Append(static_cast<uint32_t>(text_[at_] - '0'));
       if (fraction && number_.exponent > -kExponentMax) --number_.exponent;
     }
     return true;
+  }
+
+  // Zeros count as digits only once another digit follows them.
+  void Append(uint32_t digit) {
+    if (digit == 0) {
+      if (number_.digits != 0 && zeros_ < kExponentMax) ++zeros_;
+      return;
+    }
+    significant_ = std::min(significant_ + zeros_ + 1, kDecimalDigitsMax + 1);
+    if (significant_ > kDecimalDigitsMax) return;
+    for (; zeros_ > 0; --zeros_) number_.digits *= 10;
+    number_.digits = 10 * number_.digits + digit;
   }
 
   bool Exponent() {
@@ -202,6 +212,7 @@ class NumberParser {
   std::string_view text_;
   size_t at_ = 0;
   int significant_ = 0;
+  int zeros_ = 0;  // Read since the last other digit.
   ParsedNumber number_;
 };
 
@@ -226,7 +237,7 @@ std::optional<double> Round(uint64_t mantissa, int exponent, bool sticky) {
     mantissa >>= shift;
     exponent += shift;
   }
-  if (exponent + std::bit_width(mantissa) > 1024) return std::nullopt;
+  if (exponent + static_cast<int>(std::bit_width(mantissa)) > 1024) return std::nullopt;
   // Exact: the mantissa has at most 53 bits, and the result is a double.
   return std::ldexp(static_cast<double>(mantissa), exponent);
 }

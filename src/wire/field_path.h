@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/str_cat.h"
 
 namespace shoal::wire {
 
@@ -14,13 +13,11 @@ class FieldPath {
   // Steps into a field for the lifetime of the object; `name` outlives it.
   class Scope {
    public:
-    Scope(FieldPath& path, std::string_view name) : path_(path) {
-      path_.segments_.push_back({name, 0});
-    }
-    Scope(FieldPath& path, size_t index) : path_(path) { path_.segments_.push_back({{}, index}); }
+    Scope(FieldPath& path, std::string_view name) : path_(path) { path.Push({name, 0}); }
+    Scope(FieldPath& path, size_t index) : path_(path) { path.Push({{}, index}); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
-    ~Scope() { path_.segments_.pop_back(); }
+    ~Scope() { path_.Pop(); }
 
    private:
     FieldPath& path_;
@@ -30,11 +27,7 @@ class FieldPath {
   const Error& error() const { return error_; }
 
   // Keeps the first error; `detail` gets "step.rows[3].flags: " before it.
-  void Fail(Code code, std::string_view detail) {
-    if (failed_) return;
-    failed_ = true;
-    error_ = {code, StrCat(ToString(), ": ", detail)};
-  }
+  void Fail(Code code, std::string_view detail);
 
  private:
   struct Segment {
@@ -42,18 +35,9 @@ class FieldPath {
     size_t index;
   };
 
-  std::string ToString() const {
-    std::string out;
-    for (const Segment& segment : segments_) {
-      if (segment.name.empty()) {
-        out += StrCat("[", segment.index, "]");
-      } else {
-        if (!out.empty()) out += '.';
-        out += segment.name;
-      }
-    }
-    return out;
-  }
+  void Push(Segment segment);
+  void Pop();
+  std::string ToString() const;
 
   std::vector<Segment> segments_;
   Error error_;

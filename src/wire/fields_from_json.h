@@ -1,16 +1,14 @@
 // The visitor that reads a struct's fields from untrusted JSON.
 #pragma once
 
-#include <algorithm>
-#include <charconv>
-#include <cmath>
+#include <limits>
 #include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 
 #include "base/bytes.h"
 #include "wire/codec.h"
-#include "wire/decimal.h"
 #include "wire/field_path.h"
 #include "wire/json_scanner.h"
 #include "wire/names.h"
@@ -32,7 +30,7 @@ class FieldsFromJson {
   template <typename T>
   void Get(T& value) {
     GetValue(value);
-    if (!scanner_.ok()) path_.Fail(Code::kInvalidArgument, scanner_.error());
+    KeepScannerError();
   }
 
  private:
@@ -46,31 +44,14 @@ class FieldsFromJson {
 
     template <typename T>
     void operator()(std::string_view name, T& value) {
-      if (name == key && Enter(name)) {
+      if (Finds(name)) {
         const FieldPath::Scope scope(parent.path_, name);
         parent.Get(value);
       }
-      ++index;
     }
-    void Payload(std::string_view name, ByteVector& bytes) {
-      const bool is_size = key.starts_with(name) && key.substr(name.size()) == "_bytes";
-      if ((name == key || is_size) && Enter(name)) {
-        const FieldPath::Scope scope(parent.path_, name);
-        if (is_size) {
-          parent.GetBeside(bytes);
-        } else {
-          parent.Get(bytes);
-        }
-      }
-      ++index;
-    }
-    bool Enter(std::string_view name) {
-      found = true;
-      const uint64_t bit = uint64_t{1} << index;
-      if ((seen & bit) != 0) parent.Wrong(StrCat("\"", name, "\" is there twice"));
-      seen |= bit;
-      return !parent.path_.failed();
-    }
+    void Payload(std::string_view name, ByteVector& bytes);
+    // Whether `name` is the key and has not been there before.
+    bool Finds(std::string_view name);
   };
 
   // Visits the fields of a struct in search of one that has not been read.
@@ -81,93 +62,39 @@ class FieldsFromJson {
 
     template <typename T>
     void operator()(std::string_view name, const T&) {
-      if (missing.empty() && (seen >> index & 1) == 0) missing = name;
-      ++index;
+      Visit(name);
     }
-    void Payload(std::string_view name, const ByteVector& bytes) { (*this)(name, bytes); }
+    void Payload(std::string_view name, const ByteVector&) { Visit(name); }
+    void Visit(std::string_view name);
   };
 
-  void Wrong(std::string_view what) { path_.Fail(Code::kInvalidArgument, what); }
+  void Wrong(std::string_view what);
+  void KeepScannerError();
+  void GetBeside(ByteVector& bytes);
+  void GetHex(ByteVector& bytes);
+  void GetSha256(Sha256& hash);
+  void GetString(std::string& text);
+  // A number's text as an integer of the range given.
+  int64_t ParseSigned(std::string_view text, int64_t min, int64_t max);
+  uint64_t ParseUnsigned(std::string_view text, uint64_t max);
+  double ParseFloat(std::string_view text, double max);
+  // The name of an enumerator is `name`, which is none of `choices`.
+  void UnknownName(std::string_view name, const std::string& choices);
+  void TooMany(size_t limit);
+
+  // One struct, type-erased: `read` and `find` call its Fields.
+  struct StructVisits {
+    void* value;
+    void (*read)(void* value, FieldReader& reader);
+    void (*find)(void* value, MissingFinder& finder);
+  };
+  void GetObject(const StructVisits& visits);
 
   template <typename T>
   void GetStruct(T& value) {
-    uint64_t seen = 0;
-    scanner_.Expect('{');
-    if (!scanner_.Consume('}')) {
-      do {
-        const std::string key = scanner_.String();
-        scanner_.Expect(':');
-        if (!scanner_.ok()) return;
-        FieldReader reader{*this, key, seen};
-        T::Fields(reader, value);
-        if (!reader.found) Wrong(StrCat("there is no field \"", key.substr(0, 64), "\""));
-        if (path_.failed()) return;
-      } while (scanner_.Consume(','));
-      scanner_.Expect('}');
-    }
-    MissingFinder finder{seen};
-    T::Fields(finder, value);
-    if (scanner_.ok() && !finder.missing.empty()) Wrong(StrCat("no \"", finder.missing, "\""));
-  }
-
-  void GetBeside(ByteVector& bytes) {
-    uint32_t size = 0;
-    Get(size);
-    if (path_.failed()) return;
-    if (!beside_ || beside_->size() != size) {
-      return Wrong(StrCat(size, " bytes said, ", beside_ ? beside_->size() : 0, " given"));
-    }
-    used_beside_ = true;
-    bytes.assign(beside_->begin(), beside_->end());
-  }
-
-  template <typename T>
-  void GetInteger(std::string_view text, T& value) {
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    const bool leading_zero = text.size() > 1 && (text[0] == '0' || text.starts_with("-0"));
-    if (error != std::errc() || stop != end || leading_zero) {
-      Wrong(StrCat("\"", text.substr(0, 32), "\" is no integer from ",
-                   std::numeric_limits<T>::min(), " to ", std::numeric_limits<T>::max()));
-    }
-  }
-
-  template <typename T>
-  void GetFloat(T& value) {
-    const std::string_view text = scanner_.Number();
-    if (!scanner_.ok()) return;
-    const std::optional<double> number = DecimalToDouble(text);
-    if (!number || !std::isfinite(static_cast<T>(*number))) {
-      return Wrong(StrCat("\"", text.substr(0, 32), "\" is no number in range with at most ",
-                          kDecimalDigitsMax, " digits"));
-    }
-    value = static_cast<T>(*number);
-  }
-
-  void GetHex(std::span<uint8_t> fixed, ByteVector* grown) {
-    const std::string text = scanner_.String();
-    if (!scanner_.ok()) return;
-    const Result<ByteVector> bytes = FromHex(text);
-    if (!bytes) return Wrong(bytes.error().detail);
-    if (grown != nullptr) {
-      *grown = *bytes;
-    } else if (bytes->size() == fixed.size()) {
-      std::ranges::copy(*bytes, fixed.begin());
-    } else {
-      Wrong(StrCat(bytes->size(), " bytes, must be ", fixed.size()));
-    }
-  }
-
-  template <typename T>
-  void GetEnum(T& value) {
-    const std::string name = scanner_.String();
-    if (!scanner_.ok()) return;
-    const std::optional<T> known = EnumFromName<T>(name);
-    if (!known) {
-      return Wrong(
-          StrCat("\"", name.substr(0, 32), "\" is not known; known are ", EnumChoices<T>()));
-    }
-    value = *known;
+    GetObject({.value = &value,
+               .read = [](void* v, FieldReader& r) { T::Fields(r, *static_cast<T*>(v)); },
+               .find = [](void* v, MissingFinder& f) { T::Fields(f, *static_cast<T*>(v)); }});
   }
 
   template <typename Item>
@@ -176,17 +103,26 @@ class FieldsFromJson {
     scanner_.Expect('[');
     if (scanner_.Consume(']')) return;
     do {
-      if (list.size() == limit) {
-        return path_.Fail(Code::kResourceExhausted, StrCat("more than ", limit, " items"));
-      }
+      if (list.size() == limit) return TooMany(limit);
       const FieldPath::Scope scope(path_, list.size());
       Get(list.emplace_back());
     } while (!path_.failed() && scanner_.Consume(','));
     scanner_.Expect(']');
   }
 
+  template <typename Enum>
+  void GetEnum(Enum& value) {
+    const std::string name = scanner_.String();
+    if (const std::optional<Enum> known = EnumFromName<Enum>(name)) {
+      value = *known;
+    } else {
+      UnknownName(name, EnumChoices<Enum>());
+    }
+  }
+
   template <typename T>
   void GetValue(T& value) {
+    using Range = std::numeric_limits<T>;
     if constexpr (std::is_same_v<T, bool>) {
       value = scanner_.Boolean();
     } else if constexpr (std::is_enum_v<T>) {
@@ -194,23 +130,19 @@ class FieldsFromJson {
     } else if constexpr (kIsId<T>) {
       GetValue(value.value);
     } else if constexpr (std::is_same_v<T, uint64_t>) {
-      const std::string text = scanner_.String();
-      if (scanner_.ok()) GetInteger(text, value);
-    } else if constexpr (std::is_integral_v<T>) {
-      const std::string_view text = scanner_.Number();
-      if (scanner_.ok()) GetInteger(text, value);
+      value = ParseUnsigned(scanner_.String(), Range::max());
     } else if constexpr (std::is_floating_point_v<T>) {
-      GetFloat(value);
+      value = static_cast<T>(ParseFloat(scanner_.Number(), static_cast<double>(Range::max())));
+    } else if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) {
+      value = static_cast<T>(ParseSigned(scanner_.Number(), Range::min(), Range::max()));
+    } else if constexpr (std::is_integral_v<T>) {
+      value = static_cast<T>(ParseUnsigned(scanner_.Number(), Range::max()));
     } else if constexpr (std::is_same_v<T, Sha256>) {
-      GetHex(value, nullptr);
+      GetSha256(value);
     } else if constexpr (kIsByteString<T>) {
-      GetHex({}, &value);
+      GetHex(value);
     } else if constexpr (std::is_same_v<T, std::string>) {
-      value = scanner_.String();
-      if (value.size() > kLimits.string_bytes) {
-        path_.Fail(Code::kResourceExhausted,
-                   StrCat(value.size(), " bytes, at most ", kLimits.string_bytes));
-      }
+      GetString(value);
     } else if constexpr (kIsList<T>) {
       GetList(value);
     } else {

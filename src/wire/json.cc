@@ -60,6 +60,7 @@ template <typename T>
 std::string StructToJson(const T& value) {
   std::string out;
   FieldsToJson(out, PayloadForm::kHex).Object(value);
+  out.pop_back();  // The comma after it.
   return out;
 }
 
@@ -71,7 +72,7 @@ std::string ToJson(const Frame& frame, PayloadForm form) {
              ",\"from\":", frame.from.value, ",\"body\":");
   FieldsToJson fields(out, form);
   std::visit([&fields](const auto& body) { fields.Object(body); }, frame.body);
-  out += '}';
+  out.back() = '}';  // In place of the comma after the body.
   return out;
 }
 

@@ -1,0 +1,8 @@
+# Prints how large the module is and refuses one that outgrew its budget.
+set(limit 184320)
+file(SIZE ${FILE} bytes)
+math(EXPR kib "${bytes} / 1024")
+if(bytes GREATER limit)
+  message(FATAL_ERROR "${FILE}: ${bytes} bytes, the budget is ${limit}")
+endif()
+message(STATUS "${FILE}: ${kib} KiB")
