@@ -1,0 +1,109 @@
+// Between typed frames and the JSON form that the C++ core reads and writes (src/wire/json.h):
+// which fields are more than their JSON value. The names are unique over all frames.
+
+import { errorCodeName, errorCodes, ShoalError } from "./errors.ts";
+import type { ErrorCode } from "./errors.ts";
+import type { Frame, Sampling } from "./frames.ts";
+
+// u64 identifiers: bigint here, decimal strings there.
+const bigintFields = new Set(["session", "seed", "nonce"]);
+// u64 counts: number here, decimal strings there.
+const countFields = new Set([
+  "memory_bytes",
+  "bytes",
+  "bytes_done",
+  "bytes_total",
+  "bytes_fetched",
+  "queue_us",
+  "compute_us",
+  "encode_us",
+  "bytes_in",
+  "bytes_out",
+]);
+// Byte strings other than payloads: Uint8Array here, hex there.
+const byteFields = new Set(["mask"]);
+
+// For JSON.stringify.
+function toWireValue(key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (countFields.has(key)) {
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
+      throw new ShoalError("invalid_argument", `${key}: ${String(value)} is no count`);
+    }
+    return String(value);
+  }
+  if (byteFields.has(key)) {
+    if (!(value instanceof Uint8Array)) {
+      throw new ShoalError("invalid_argument", `${key}: not a Uint8Array`);
+    }
+    return toHex(value);
+  }
+  if (key === "code") return errorCodes[value as ErrorCode];
+  return value;
+}
+
+// For JSON.parse.
+function fromWireValue(key: string, value: unknown): unknown {
+  if (bigintFields.has(key)) return BigInt(value as string);
+  if (countFields.has(key)) {
+    const count = Number(value);
+    if (!Number.isSafeInteger(count)) {
+      throw new ShoalError("out_of_range", `${key}: ${String(value)} is over 2^53 - 1`);
+    }
+    return count;
+  }
+  if (byteFields.has(key)) return fromHex(value as string);
+  if (key === "code") return errorCodeName(value as number);
+  return value;
+}
+
+export interface WireText {
+  json: string;
+  payload: Uint8Array;
+}
+
+const noPayload = new Uint8Array(0);
+
+// A frame's JSON with "payload_bytes", and the payload itself.
+export function frameToWire(frame: Frame): WireText {
+  if (frame.kind !== "step" && frame.kind !== "kv-import") {
+    return { json: JSON.stringify(frame, toWireValue), payload: noPayload };
+  }
+  const { payload, ...fields } = frame.body;
+  if (!(payload instanceof Uint8Array)) {
+    throw new ShoalError("invalid_argument", `${frame.kind}.payload: not a Uint8Array`);
+  }
+  const body = { ...fields, payload_bytes: payload.byteLength };
+  return { json: JSON.stringify({ ...frame, body }, toWireValue), payload };
+}
+
+// The inverse of frameToWire; `payload` becomes part of the frame as it is.
+export function frameFromWire(json: string, payload: Uint8Array): Frame {
+  const frame = JSON.parse(json, fromWireValue) as Frame;
+  if (frame.kind === "step" || frame.kind === "kv-import") {
+    const body = frame.body as typeof frame.body & { payload_bytes?: number };
+    delete body.payload_bytes;
+    body.payload = payload;
+  }
+  return frame;
+}
+
+export function samplingToWire(sampling: Sampling): string {
+  return JSON.stringify(sampling, toWireValue);
+}
+
+// Lower-case hexadecimal.
+export function toHex(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  return text;
+}
+
+// `text` is hexadecimal, an even number of digits.
+export function fromHex(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; ++i) {
+    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  }
+  return bytes;
+}
