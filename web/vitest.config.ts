@@ -1,10 +1,33 @@
-// Unit tests in node: `npx vitest run` all of them, `npx vitest run core` one folder's.
+// `npx vitest run --project core --project volunteer --project app`: fast, in node alone.
+// `npx vitest run --project e2e`: with the built binary, the built pages and real Chromium.
 import { defineConfig } from "vitest/config";
+
+const unit = (name: string) => ({
+  test: {
+    name,
+    include: [`${name}/**/*_test.ts`],
+    environment: "node" as const,
+    testTimeout: 60_000,
+  },
+});
 
 export default defineConfig({
   test: {
-    include: ["{core,volunteer,app}/**/*_test.ts"],
-    environment: "node",
-    testTimeout: 60_000,
+    projects: [
+      unit("core"),
+      unit("volunteer"),
+      unit("app"),
+      {
+        test: {
+          name: "e2e",
+          include: ["e2e/**/*_test.ts"],
+          environment: "node",
+          // Browsers and coordinators of two files at once would only wait for each other.
+          fileParallelism: false,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
+        },
+      },
+    ],
   },
 });

@@ -221,7 +221,9 @@ export class VolunteerNode {
     } catch (thrown) {
       const error = ShoalError.from(thrown, "invalid_argument");
       this.#problem(error);
-      this.#outbox.sendError(error);
+      // The core has trapped: nothing can be said or understood any more.
+      if (error.code === "internal") void this.#end("refused", error.detail);
+      else this.#outbox.sendError(error);
       return;
     }
     try {

@@ -212,13 +212,13 @@ function buildRequest(context: StepContext, step: Step, groups: Group[]): RunReq
   };
 }
 
-function readPayload({ f16ToF32 }: Core, step: Step): Int32Array | Float32Array {
+function readPayload(core: Core, step: Step): Int32Array | Float32Array {
   // A copy, so that the offset suits every element type.
   const bytes = step.payload.slice();
   if (step.type === "tokens") return new Int32Array(bytes.buffer);
   return step.type === "f32"
     ? new Float32Array(bytes.buffer)
-    : f16ToF32(new Uint16Array(bytes.buffer));
+    : core.f16ToF32(new Uint16Array(bytes.buffer));
 }
 
 function checkInput(

@@ -1,0 +1,20 @@
+// Where things are, as seen from the repository.
+
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../../../", import.meta.url));
+export const binary = process.env["SHOAL_BINARY"] ?? `${root}build/release/shoal`;
+export const dist = `${root}web/dist`;
+export const storyteller = `${root}models/storyteller`;
+// What the tests build and may find again: packs and stages.
+export const scratch = `${root}build/e2e`;
+
+export const golden = (folder: string): string => `${root}tests/golden/${folder}`;
+
+for (const [path, how] of [
+  [binary, "scripts/setup builds it"],
+  [`${dist}/index.html`, "npm run build, in web/"],
+] as const) {
+  if (!existsSync(path)) throw new Error(`${path} does not exist: ${how}`);
+}

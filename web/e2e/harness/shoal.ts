@@ -1,0 +1,58 @@
+// The command line: packs, stages and reference results, each as a promise.
+
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
+
+import { binary, scratch } from "./paths.ts";
+import { readNpy } from "./npy.ts";
+
+const run = promisify(execFile);
+
+async function shoal(...args: string[]): Promise<string> {
+  const { stdout } = await run(binary, args, { maxBuffer: 64 << 20 });
+  return stdout;
+}
+
+// The folder of the pack of a checkpoint; packing the same again costs nothing.
+export async function pack(name: string, checkpoint: string, weights = "f32"): Promise<string> {
+  mkdirSync(scratch, { recursive: true });
+  const folder = `${scratch}/${name}-${weights}.pack`;
+  await shoal("pack", checkpoint, "-o", folder, "--weights", weights);
+  return folder;
+}
+
+// stage.json of `shoal stage`, and the folder that it lies in.
+export interface StageFolder {
+  folder: string;
+  first: number;
+  last: number;
+  positions: number;
+  hidden: number;
+  vocab: number;
+  graph: string;
+  kv: { block: number; heads: number; head_size: number }[];
+  weights: { location: string; bytes: number }[];
+}
+
+export async function stage(packFolder: string, first: number, last: number): Promise<StageFolder> {
+  const folder = `${packFolder}.stages/${first}-${last}`;
+  await shoal("stage", packFolder, String(first), String(last), "-o", folder);
+  const description = JSON.parse(readFileSync(`${folder}/stage.json`, "utf8")) as StageFolder;
+  return { ...description, folder };
+}
+
+// Logits [ids.length, vocab] of `shoal eval`, row after row.
+export async function evalLogits(packFolder: string, ids: number[]): Promise<Float32Array> {
+  const file = `${packFolder}.logits.npy`;
+  await shoal("eval", packFolder, "--ids", ids.join(","), "--logits", file);
+  return readNpy(file).data;
+}
+
+// The number of blocks, which is the number of layers and two.
+export function blockCount(packFolder: string): number {
+  const manifest = JSON.parse(readFileSync(`${packFolder}/manifest.json`, "utf8")) as {
+    model: { layers: number };
+  };
+  return manifest.model.layers + 2;
+}

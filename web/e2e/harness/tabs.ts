@@ -1,0 +1,84 @@
+// Tabs in real Chromium, each in a browser of its own, so that one can be killed or frozen without
+// the others.
+
+import { chromium, type Browser, type Page } from "playwright-core";
+
+const flags = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export async function openBrowser(): Promise<Browser> {
+  return await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+}
+
+export class Tab {
+  readonly page: Page;
+  readonly #browser: Browser;
+  readonly #renderers: number[];
+  // What went wrong in the page and its Workers.
+  readonly errors: string[] = [];
+
+  private constructor(browser: Browser, page: Page, renderers: number[]) {
+    this.#browser = browser;
+    this.page = page;
+    this.#renderers = renderers;
+    page.on("pageerror", (error) => this.errors.push(error.message));
+  }
+
+  // Opens a page of the coordinator at `url`.
+  static async open(url: string, path: string): Promise<Tab> {
+    const browser = await openBrowser();
+    const page = await browser.newPage();
+    await page.goto(url + path);
+    const cdp = await browser.newBrowserCDPSession();
+    const { processInfo } = await cdp.send("SystemInfo.getProcessInfo");
+    const renderers = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+    return new Tab(browser, page, renderers);
+  }
+
+  // Lends, without a click.
+  static async lend(url: string, memory = "512M"): Promise<Tab> {
+    return await Tab.open(url, `/lend?auto=1&executor=ort-wasm&memory=${memory}`);
+  }
+
+  // The number that the coordinator gave to this tab's volunteer; 0 while there is none.
+  async node(): Promise<number> {
+    return Number(await this.page.getByTestId("lend-state").getAttribute("data-node"));
+  }
+
+  async state(): Promise<string | null> {
+    return await this.page.getByTestId("lend-state").getAttribute("data-state");
+  }
+
+  async untilState(state: string, limitMs = 60_000): Promise<void> {
+    const badge = this.page.locator(`[data-testid="lend-state"][data-state="${state}"]`);
+    await badge.waitFor({ timeout: limitMs });
+  }
+
+  // SIGKILL, SIGSTOP or SIGCONT to whatever renders this tab.
+  signal(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+    for (const pid of this.#renderers) process.kill(pid, signal);
+  }
+
+  async close(): Promise<void> {
+    for (const pid of this.#renderers) {
+      try {
+        process.kill(pid, "SIGCONT");
+      } catch {
+        // It is gone already.
+      }
+    }
+    await this.#browser.close();
+  }
+}
+
+export async function closeAll(tabs: Tab[]): Promise<void> {
+  await Promise.all(tabs.splice(0).map((tab) => tab.close()));
+}

@@ -1,0 +1,149 @@
+// Joined graphs through onnxruntime-node: an executor that is not ours agrees with ours and with
+// the references.
+
+import { readFileSync } from "node:fs";
+import * as ort from "onnxruntime-node";
+import { beforeAll, describe, expect, it } from "vitest";
+
+import { OrtCpuExecutor } from "../volunteer/executors/ort_cpu.ts";
+import { readNpy, relativeError } from "./harness/npy.ts";
+import { golden } from "./harness/paths.ts";
+import { blockCount, evalLogits, pack, stage, type StageFolder } from "./harness/shoal.ts";
+
+// Largest difference over largest reference logit.
+const tolerance = 1e-4;
+const full = process.env["SHOAL_TESTS"] === "full";
+
+async function load({ folder, graph, ...shape }: StageFolder): Promise<OrtCpuExecutor> {
+  const executor = new OrtCpuExecutor({
+    // Weights lie beside the graph.
+    createSession: () => ort.InferenceSession.create(`${folder}/${graph}`),
+    Tensor: ort.Tensor,
+    now: () => performance.now(),
+  });
+  await executor.load(shape, { graph: new Blob(), weights: new Map() });
+  await executor.open(1, shape.positions);
+  return executor;
+}
+
+// Every way of cutting `blocks` into at most three stages.
+function allCuts(blocks: number): number[][] {
+  const cuts: number[][] = [[]];
+  for (let a = 1; a < blocks; ++a) {
+    cuts.push([a]);
+    for (let b = a + 1; b < blocks; ++b) cuts.push([a, b]);
+  }
+  return cuts;
+}
+
+// Feeds `ids` in pieces of the given sizes through all stages; logits of every position.
+async function runChain(
+  folder: string,
+  cuts: number[],
+  ids: number[],
+  pieces: number[],
+): Promise<Float32Array> {
+  const ends = [...cuts, blockCount(folder)];
+  const stages: OrtCpuExecutor[] = [];
+  for (const [index, last] of ends.entries()) {
+    stages.push(await load(await stage(folder, index === 0 ? 0 : ends[index - 1]!, last)));
+  }
+  const logits: number[] = [];
+  let position = 0;
+  for (const rows of pieces) {
+    let input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer> = Int32Array.from(
+      ids.slice(position, position + rows),
+    );
+    for (const executor of stages) {
+      const logitRows = Array.from({ length: rows }, (_, row) => row);
+      const { groups } = await executor.run({
+        groups: [{ kv: 1, position, rows, logitRows }],
+        input,
+      });
+      if (!groups[0]!.ok) throw new Error(groups[0]!.detail);
+      input = groups[0]!.output;
+    }
+    logits.push(...input);
+    position += rows;
+  }
+  for (const executor of stages) await executor.unload();
+  return Float32Array.from(logits);
+}
+
+describe.each(["llama3", "llama_tied"])("%s", (kind) => {
+  const checkpoint = golden(`hf/${kind}`);
+  let folder: string;
+  let ids: number[];
+  let reference: Float32Array;
+  let ours: Float32Array;
+
+  beforeAll(async () => {
+    folder = await pack(kind, checkpoint);
+    const ref = JSON.parse(readFileSync(`${checkpoint}/ref.json`, "utf8")) as {
+      prompt_ids: number[];
+    };
+    ids = ref.prompt_ids;
+    reference = readNpy(`${checkpoint}/ref_logits.npy`).data;
+    ours = await evalLogits(folder, ids);
+  });
+
+  it("has graphs that onnxruntime-node and shoal eval agree on, cut or whole", async () => {
+    const cuts = allCuts(blockCount(folder));
+    const sampled = full ? cuts : cuts.filter((_, index) => index % 5 === 0);
+    for (const cut of sampled) {
+      const logits = await runChain(folder, cut, ids, [ids.length]);
+      expect(relativeError(logits, ours), `cut ${cut}`).toBeLessThan(tolerance);
+      expect(relativeError(logits, reference), `cut ${cut}`).toBeLessThan(tolerance);
+    }
+  });
+
+  it("gives the same in pieces, with the KV cache between them", async () => {
+    const pieces = [7, 1, 5, 1, 1, ids.length - 15];
+    const logits = await runChain(folder, [2], ids, pieces);
+    expect(relativeError(logits, reference)).toBeLessThan(tolerance);
+  });
+
+  it("takes back positions, and restores exported ones", async () => {
+    const executor = await load(await stage(folder, 0, blockCount(folder)));
+    const run = async (kv: number, from: number, to: number): Promise<Float32Array> => {
+      const input = Int32Array.from(ids.slice(from, to));
+      const rows = to - from;
+      const { groups } = await executor.run({
+        groups: [{ kv, position: from, rows, logitRows: [rows - 1] }],
+        input,
+      });
+      if (!groups[0]!.ok) throw new Error(groups[0]!.detail);
+      return groups[0]!.output;
+    };
+    await run(1, 0, 8);
+    const straight = await run(1, 8, 12);
+    await executor.rollback(1, 8);
+    expect(await run(1, 8, 12)).toEqual(straight);
+    await executor.open(2, ids.length);
+    const layers = blockCount(folder) - 2;
+    for (let block = 1; block <= layers; ++block) {
+      await executor.importKv(2, block, await executor.exportKv(1, block, 0, 5));
+      await executor.importKv(2, block, await executor.exportKv(1, block, 5, 8));
+    }
+    expect(await run(2, 8, 12)).toEqual(straight);
+    await executor.unload();
+  });
+
+  it("refuses rows that do not continue the KV cache", async () => {
+    const executor = await load(await stage(folder, 0, 2));
+    const { groups } = await executor.run({
+      groups: [
+        { kv: 1, position: 3, rows: 1, logitRows: [] },
+        { kv: 1, position: 0, rows: 1, logitRows: [] },
+        { kv: 9, position: 0, rows: 1, logitRows: [] },
+      ],
+      input: Int32Array.from([1, 2, 3]),
+    });
+    expect(groups.map((group) => (group.ok ? "ok" : group.code))).toEqual([
+      "out_of_range",
+      "ok",
+      "not_found",
+    ]);
+    await executor.unload();
+  });
+});
