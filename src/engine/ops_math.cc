@@ -48,7 +48,9 @@ Result<PlannedNode> PlanBinary(Binary op, const NodeContext& context) {
   ASSIGN_OR_RETURN(const Value* a, context.Required(0));
   ASSIGN_OR_RETURN(const Value* b, context.Required(1));
   // Both operators are commutative: the operand that repeats becomes b.
-  if (a->kind == Value::Kind::kConstant || !RepeatsOver(b->shape, a->shape)) std::swap(a, b);
+  if (a->kind == Value::Kind::kConstant || !RepeatsOver(b->shape, a->shape)) {
+    if (b->kind != Value::Kind::kConstant) std::swap(a, b);
+  }
   std::span<const float> constant;
   if (b->kind == Value::Kind::kConstant) {
     ASSIGN_OR_RETURN(constant, context.weights.AsFloats(*b->weight));
@@ -111,7 +113,8 @@ Result<RowsOf> SplitLastDim(const Shape& shape) {
     return Unsupported(
         StrCat("works along the last dim of ", ToString(shape), ", which would mix rows"));
   }
-  return RowsOf{*ElementCount(std::span(shape).first(shape.size() - 1)), shape.back().factor};
+  return RowsOf{*ElementCount(std::span(shape).first(shape.size() - 1)),
+                static_cast<size_t>(shape.back().factor)};
 }
 
 class MatMulStep : public Step {
