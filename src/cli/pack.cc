@@ -1,7 +1,6 @@
 // shoal pack CHECKPOINT -o PACK: makes a pack of a Hugging Face checkpoint.
 // shoal pack --verify PACK: reads every blob of a pack and compares its hashes.
 #include "store/pack.h"
-#include "store/stage_graph.h"
 
 #include <cstdio>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "cli/progress_bar.h"
 #include "packer/packer.h"
 #include "packer/tensor_format.h"
+#include "store/stage_graph.h"
 
 namespace shoal::cli {
 

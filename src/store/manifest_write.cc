@@ -1,4 +1,5 @@
 #include <boost/json/serialize.hpp>
+#include <cmath>
 
 #include "base/check.h"
 #include "base/str_cat.h"
@@ -48,6 +49,14 @@ json::array HexList(const std::vector<Sha256>& hashes) {
   return list;
 }
 
+// Whole numbers without an exponent.
+json::value NumberJson(double number) {
+  if (std::floor(number) == number && std::abs(number) < 0x1p53) {
+    return static_cast<int64_t>(number);
+  }
+  return number;
+}
+
 json::object ModelJson(const Manifest& manifest) {
   const ModelFacts& facts = manifest.model;
   return {
@@ -58,15 +67,15 @@ json::object ModelJson(const Manifest& manifest) {
 
 json::object RopeJson(const model::Rope& rope) {
   return {{"scaling", std::string(model::RopeScalingName(rope.scaling))},
-          {"theta", rope.theta},
-          {"factor", rope.factor},
+          {"theta", NumberJson(rope.theta)},
+          {"factor", NumberJson(rope.factor)},
           {"original_positions", rope.original_positions},
-          {"low_frequency_factor", rope.low_frequency_factor},
-          {"high_frequency_factor", rope.high_frequency_factor},
-          {"beta_fast", rope.beta_fast},
-          {"beta_slow", rope.beta_slow},
+          {"low_frequency_factor", NumberJson(rope.low_frequency_factor)},
+          {"high_frequency_factor", NumberJson(rope.high_frequency_factor)},
+          {"beta_fast", NumberJson(rope.beta_fast)},
+          {"beta_slow", NumberJson(rope.beta_slow)},
           {"truncate", rope.truncate},
-          {"magnitude", rope.magnitude}};
+          {"magnitude", NumberJson(rope.magnitude)}};
 }
 
 json::object GenerationJson(const model::GenerationDefaults& generation) {
@@ -74,10 +83,10 @@ json::object GenerationJson(const model::GenerationDefaults& generation) {
   if (generation.bos_id) object["bos_id"] = *generation.bos_id;
   object["eos_ids"] = json::array(generation.eos_ids.begin(), generation.eos_ids.end());
   object["sample"] = generation.sample;
-  object["temperature"] = generation.temperature;
-  object["top_p"] = generation.top_p;
+  object["temperature"] = NumberJson(generation.temperature);
+  object["top_p"] = NumberJson(generation.top_p);
   object["top_k"] = generation.top_k;
-  object["repetition_penalty"] = generation.repetition_penalty;
+  object["repetition_penalty"] = NumberJson(generation.repetition_penalty);
   return object;
 }
 

@@ -1,0 +1,142 @@
+// Whole models against the logits and ids of Hugging Face transformers, for many ways of cutting.
+#include "cli/local_route.h"
+
+#include <gtest/gtest.h>
+
+#include "cli/testing.h"
+#include "packer/packer.h"
+#include "packer/testing.h"
+
+namespace shoal::cli {
+namespace {
+
+using packer::ScratchFolder;
+
+store::Pack MustPack(const ScratchFolder& folder, const std::string& checkpoint,
+                     const std::string& weights = "f32") {
+  const auto path = folder.path() / StrCat("pack_", weights);
+  const auto outcome = packer::PackCheckpoint(
+      {.checkpoint = checkpoint, .pack = path, .weights = weights, .name = "model"});
+  EXPECT_TRUE(outcome) << outcome.error().ToString();
+  auto pack = store::Pack::Open(path);
+  EXPECT_TRUE(pack) << pack.error().ToString();
+  return *std::move(pack);
+}
+
+LocalRoute MustLoad(const store::Pack& pack, const std::vector<uint32_t>& cuts,
+                    wire::PayloadType hop = wire::PayloadType::kF32, uint32_t positions = 64) {
+  auto route = LocalRoute::Load(pack, cuts, hop, positions);
+  EXPECT_TRUE(route) << route.error().ToString();
+  return *std::move(route);
+}
+
+// Every way of cutting the blocks into one, two or three stages.
+std::vector<std::vector<uint32_t>> AllCuts(uint32_t block_count) {
+  std::vector<std::vector<uint32_t>> all = {{}};
+  for (uint32_t a = 1; a < block_count; ++a) {
+    all.push_back({a});
+    for (uint32_t b = a + 1; b < block_count; ++b) all.push_back({a, b});
+  }
+  return all;
+}
+
+void ExpectReferenceIds(const std::vector<int32_t>& ids, const Reference& reference) {
+  const size_t steps = reference.decided_steps();
+  ASSERT_GE(ids.size(), steps);
+  for (size_t i = 0; i < steps; ++i) ASSERT_EQ(ids[i], reference.greedy_ids[i]) << i;
+}
+
+class GoldenModel : public testing::TestWithParam<std::string> {
+ protected:
+  const Reference reference_ = GoldenReference(GetParam());
+  const std::vector<float> logits_ = ReadNpy(GoldenFolder(GetParam()) + "/ref_logits.npy");
+  const ScratchFolder folder_;
+};
+
+TEST_P(GoldenModel, AgreesForEveryCut) {
+  const store::Pack pack = MustPack(folder_, GoldenFolder(GetParam()));
+  const auto count = static_cast<uint32_t>(reference_.greedy_ids.size());
+  for (const std::vector<uint32_t>& cuts : AllCuts(pack.manifest().block_count())) {
+    SCOPED_TRACE(JoinNumbers(cuts));
+    LocalRoute route = MustLoad(pack, cuts);
+    const auto logits = route.Feed(reference_.prompt_ids, reference_.prompt_ids.size());
+    ASSERT_TRUE(logits) << logits.error().ToString();
+    EXPECT_LT(RelativeError(*logits, logits_), 3e-6);
+    const auto ids = route.Greedy(reference_.prompt_ids, count);
+    ASSERT_TRUE(ids) << ids.error().ToString();
+    ExpectReferenceIds(*ids, reference_);
+  }
+}
+
+TEST_P(GoldenModel, HopsInF16StayClose) {
+  const store::Pack pack = MustPack(folder_, GoldenFolder(GetParam()));
+  for (const std::vector<uint32_t>& cuts : {std::vector<uint32_t>{2}, {1, 3}}) {
+    LocalRoute route = MustLoad(pack, cuts, wire::PayloadType::kF16);
+    const auto logits = route.Feed(reference_.prompt_ids, reference_.prompt_ids.size());
+    ASSERT_TRUE(logits) << logits.error().ToString();
+    EXPECT_LT(RelativeError(*logits, logits_), 2e-3);
+    EXPECT_GT(RelativeError(*logits, logits_), 3e-6);  // They did go through f16.
+  }
+}
+
+TEST_P(GoldenModel, TokenByTokenIsTheSameAsAtOnce) {
+  const store::Pack pack = MustPack(folder_, GoldenFolder(GetParam()));
+  LocalRoute route = MustLoad(pack, {2});
+  const auto at_once = route.Feed(reference_.prompt_ids, reference_.prompt_ids.size());
+  ASSERT_TRUE(at_once);
+  ASSERT_TRUE(route.Reset());
+  std::vector<float> stepwise;
+  for (const int32_t id : reference_.prompt_ids) {
+    const auto logits = route.Feed(std::span(&id, 1), 1);
+    ASSERT_TRUE(logits) << logits.error().ToString();
+    stepwise.insert(stepwise.end(), logits->begin(), logits->end());
+  }
+  EXPECT_EQ(stepwise, *at_once);  // The engine is batch-invariant: the very bits.
+}
+
+// bf16 weights of ordinary size are exact in f16.
+TEST_P(GoldenModel, WeightsInF16StayClose) {
+  const store::Pack pack = MustPack(folder_, GoldenFolder(GetParam()), "f16");
+  LocalRoute route = MustLoad(pack, {1});
+  const auto logits = route.Feed(reference_.prompt_ids, reference_.prompt_ids.size());
+  ASSERT_TRUE(logits) << logits.error().ToString();
+  EXPECT_LT(RelativeError(*logits, logits_), 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, GoldenModel,
+                         testing::Values("llama3", "llama_tied", "qwen2", "qwen3", "smollm3",
+                                         "olmo2"),
+                         [](const auto& parameter) { return parameter.param; });
+
+// The trained model of the repository: sharded, tied, older spelling of the rotary parameters.
+TEST(Storyteller, DecodesTheReferenceStories) {
+  const std::string checkpoint = SHOAL_SOURCE_DIR "/models/storyteller";
+  const ScratchFolder folder;
+  const store::Pack pack = MustPack(folder, checkpoint);
+  const auto text = model::ReadFile(checkpoint + "/reference.json", 1 << 24);
+  ASSERT_TRUE(text) << text.error().ToString();
+  const auto json = model::ParseJson(*text, "reference.json");
+  ASSERT_TRUE(json);
+  const auto& prompts = json->as_object().at("prompts").as_array();
+  ASSERT_EQ(prompts.size(), 5u);
+  LocalRoute route = MustLoad(pack, {4, 7}, wire::PayloadType::kF32, 512);
+  for (const auto& prompt : prompts) {
+    const Reference reference = ReadReference(prompt.as_object());
+    const auto ids =
+        route.Greedy(reference.prompt_ids, static_cast<uint32_t>(reference.greedy_ids.size()));
+    ASSERT_TRUE(ids) << ids.error().ToString();
+    ExpectReferenceIds(*ids, reference);
+  }
+}
+
+TEST(LocalRoute, RefusesCutsThatAreNone) {
+  EXPECT_TRUE(CheckCuts({}, 6));
+  EXPECT_TRUE(CheckCuts(std::vector<uint32_t>{1, 5}, 6));
+  for (const std::vector<uint32_t>& cuts :
+       {std::vector<uint32_t>{0}, {6}, {2, 2}, {3, 2}, {1, 2, 9}}) {
+    EXPECT_FALSE(CheckCuts(cuts, 6)) << JoinNumbers(cuts);
+  }
+}
+
+}  // namespace
+}  // namespace shoal::cli
