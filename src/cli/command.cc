@@ -25,6 +25,14 @@ int RunCommandLine(std::span<AddCommand* const> commands, int argc, const char* 
   app.set_version_flag("--version", "shoal 0.1.0");
   int exit_code = kDone;
   for (AddCommand* add : commands) add(app, exit_code);
+  if (argc > 1 && argv[1][0] != '-') {
+    const std::string chosen = argv[1];
+    const auto known =
+        app.get_subcommands([&](CLI::App* one) { return one->get_name() == chosen; });
+    if (known.empty()) {
+      return ReportUsage(StrCat("no subcommand \"", chosen, "\"; see shoal --help"));
+    }
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
