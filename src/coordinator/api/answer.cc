@@ -1,0 +1,161 @@
+#include "coordinator/api/answer.h"
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <utility>
+
+#include "coordinator/api/sse.h"
+
+namespace shoal::api {
+
+namespace json = boost::json;
+
+Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
+               CompletionRequest request, std::vector<std::vector<int32_t>> prompts,
+               AnswerHead head, net::Responder responder, std::function<void()> on_ended)
+    : generator_(generator),
+      model_(model),
+      request_(std::move(request)),
+      prompts_(std::move(prompts)),
+      head_(std::move(head)),
+      form_{request_.wants_logprobs, request_.returns_token_ids, request_.includes_usage},
+      responder_(std::move(responder)),
+      on_ended_(std::move(on_ended)) {
+  for (size_t prompt = 0; prompt < prompts_.size(); ++prompt) {
+    for (uint32_t at = 0; at < request_.choices_per_prompt; ++at) {
+      running_.push_back({Choice(request_, model_, text), prompt, SessionId(), false, {}});
+      if (request_.echoes_prompt) running_.back().all.text = text.Decode(prompts_[prompt]);
+    }
+  }
+  unfinished_ = running_.size();
+}
+
+void Answer::Start(const std::string& client) {
+  // The client's leaving is the answer's end; weakly, since the responder is the answer's own.
+  responder_.OnClosed([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->CancelAll();
+    self->Ended();
+  });
+  for (uint32_t index = 0; index < running_.size(); ++index) {
+    const auto session = StartOne(index, *request_.seed, client);
+    if (!session) return Fail(FromError(session.error()));
+    running_[index].session = *session;
+    // The client may be gone, or the first choice have failed, before the last one begins.
+    if (unfinished_ == 0) return generator_.Cancel(*session);
+  }
+}
+
+Result<SessionId> Answer::StartOne(uint32_t index, uint64_t seed, const std::string& client) {
+  const size_t prompt = running_[index].prompt;
+  GenerationRequest generation;
+  generation.prompt = prompts_[prompt];
+  generation.sampling = request_.sampling;
+  generation.sampling.seed = seed;
+  generation.sampling.choice = index % request_.choices_per_prompt;
+  const auto room = model_.context_tokens - static_cast<uint32_t>(prompts_[prompt].size());
+  const uint32_t unasked = model_.default_max_tokens == 0 ? room : model_.default_max_tokens;
+  generation.max_tokens = std::min(request_.max_tokens.value_or(unasked), room);
+  if (!request_.ignores_end) generation.end_ids = model_.end_ids;
+  generation.client = client;
+  return generator_.Start(std::move(generation),
+                          [weak = weak_from_this(), index](GenerationEvent event) {
+                            if (const auto self = weak.lock()) {
+                              self->OnEvent(index, std::move(event));
+                            }
+                          });
+}
+
+void Answer::OnEvent(uint32_t index, GenerationEvent event) {
+  Running& running = running_[index];
+  if (unfinished_ == 0 || running.choice.finished()) return;
+  if (const auto* error = std::get_if<Error>(&event)) return Fail(FromError(*error));
+  if (const auto* token = std::get_if<GeneratedToken>(&event)) {
+    Deliver(index, running.choice.OnToken(*token));
+    // A stop sequence: the generator would go on.
+    if (running.choice.finished()) generator_.Cancel(running.session);
+  } else {
+    Deliver(index, running.choice.OnDone(std::get<GenerationDone>(event).reason));
+  }
+  if (running.choice.finished()) OnChoiceFinished();
+}
+
+void Answer::Deliver(uint32_t index, Piece piece) {
+  Running& running = running_[index];
+  if (!request_.is_streamed) return running.all.Append(std::move(piece));
+  if (!running.begun) {
+    // What is echoed comes first.
+    piece.text.insert(0, running.all.text);
+  } else if (!form_.has_token_ids && piece.text.empty() && piece.logprobs.empty() &&
+             piece.finish_reason.empty()) {
+    return;  // Nothing that the client could see yet.
+  }
+  const ChoicePrompt prompt = PromptOf(running);
+  const ChoicePrompt* first = running.begun ? nullptr : &prompt;
+  running.begun = true;
+  SendChunk(json::serialize(ChunkJson(head_, form_, index, piece, first)));
+}
+
+void Answer::SendChunk(const std::string& json) {
+  if (!is_streaming_) {
+    is_streaming_ = true;
+    stream_ = responder_.StartStream(200, SseHeaders());
+  }
+  stream_.Write(SseEvent(json));
+}
+
+void Answer::OnChoiceFinished() {
+  if (--unfinished_ > 0) return;
+  if (request_.is_streamed) {
+    if (form_.has_usage) SendChunk(json::serialize(UsageChunkJson(head_, UsageNow())));
+    stream_.Write(std::string(kSseDone));
+    stream_.End();
+    return Ended();
+  }
+  std::vector<WholeChoice> choices;
+  for (Running& running : running_) {
+    choices.push_back({std::move(running.all), PromptOf(running)});
+  }
+  responder_.Send(
+      net::JsonResponse(200, json::serialize(WholeJson(head_, form_, choices, UsageNow()))));
+  Ended();
+}
+
+void Answer::Fail(const ApiError& error) {
+  CancelAll();
+  if (is_streaming_) {
+    stream_.Write(SseEvent(ErrorJson(error)));
+    stream_.End();
+  } else {
+    responder_.Send(ErrorResponse(error));
+  }
+  Ended();
+}
+
+ChoicePrompt Answer::PromptOf(const Running& running) const {
+  return {prompts_[running.prompt], prompts_.size() == 1};
+}
+
+Usage Answer::UsageNow() const {
+  Usage usage;
+  for (const auto& prompt : prompts_) usage.prompt_tokens += prompt.size();
+  for (const Running& running : running_) usage.completion_tokens += running.choice.tokens();
+  return usage;
+}
+
+void Answer::CancelAll() {
+  unfinished_ = 0;
+  for (const Running& running : running_) {
+    // Sessions are numbered from 1: 0 has not been started.
+    if (!running.choice.finished() && running.session.value != 0) {
+      generator_.Cancel(running.session);
+    }
+  }
+}
+
+void Answer::Ended() {
+  if (const auto ended = std::exchange(on_ended_, nullptr)) ended();
+}
+
+}  // namespace shoal::api

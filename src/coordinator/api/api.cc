@@ -1,0 +1,132 @@
+#include "coordinator/api/api.h"
+
+#include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/str_cat.h"
+#include "coordinator/api/answer.h"
+#include "coordinator/api/parse_request.h"
+#include "coordinator/api/text.h"
+
+namespace shoal::api {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kModels = "/v1/models";
+
+ApiError NotFound(std::string_view path) {
+  ApiError error;
+  error.status = 404;
+  error.message = StrCat("There is no ", path, " here.");
+  error.code = "not_found";
+  return error;
+}
+
+net::Response WrongMethod(const net::Request& request, const char* allowed) {
+  ApiError error;
+  error.status = 405;
+  error.message = StrCat(request.path, " answers ", allowed, ", not ", request.method, ".");
+  error.code = "method_not_allowed";
+  net::Response response = ErrorResponse(error);
+  response.headers.Set("Allow", allowed);
+  return response;
+}
+
+json::object ModelJson(const ModelFacts& model) {
+  return {{"id", model.id},
+          {"object", "model"},
+          {"created", model.created},
+          {"owned_by", "shoal"},
+          {"context_window", model.context_tokens}};
+}
+
+}  // namespace
+
+struct Api::Impl {
+  Impl(Generator& tokens_from, ModelFacts facts, const tokenizer::Tokenizer* tokenizer,
+       const tokenizer::ChatTemplate* chat_template, Environment surroundings)
+      : generator(tokens_from),
+        model(std::move(facts)),
+        text(tokenizer, chat_template),
+        environment(std::move(surroundings)) {}
+
+  net::Response Models(const net::Request& request) const {
+    if (request.method != "GET" && request.method != "HEAD") {
+      return WrongMethod(request, "GET, HEAD");
+    }
+    if (request.path == kModels) {
+      const json::object list = {{"object", "list"}, {"data", json::array{ModelJson(model)}}};
+      return net::JsonResponse(200, json::serialize(list));
+    }
+    const std::string_view id = std::string_view(request.path).substr(kModels.size() + 1);
+    if (id != model.id) return ErrorResponse(ModelNotFound(id));
+    return net::JsonResponse(200, json::serialize(ModelJson(model)));
+  }
+
+  AnswerHead NewHead(Shape shape) const {
+    const std::array<uint64_t, 2> bits = {environment.random(), environment.random()};
+    const std::string name = ToHex({reinterpret_cast<const uint8_t*>(bits.data()), sizeof(bits)});
+    return {shape, StrCat(shape == Shape::kChat ? "chatcmpl-" : "cmpl-", name),
+            environment.unix_seconds(), model.id, model.fingerprint};
+  }
+
+  void Complete(Shape shape, const net::Request& request, net::Responder responder) {
+    if (request.method != "POST") return responder.Send(WrongMethod(request, "POST"));
+    auto parsed = ParseRequest(request.body, shape, model);
+    if (!parsed) return responder.Send(ErrorResponse(parsed.error()));
+    auto prompts = text.PromptIds(*parsed, model, environment.unix_seconds());
+    if (!prompts) return responder.Send(ErrorResponse(prompts.error()));
+    if (!parsed->seed) parsed->seed = environment.random();
+    const uint64_t key = ++answers_made;
+    const auto answer = std::make_shared<Answer>(
+        generator, model, text, *std::move(parsed), *std::move(prompts), NewHead(shape),
+        std::move(responder), [this, key] { answers.erase(key); });
+    answers.emplace(key, answer);
+    answer->Start(request.peer_address);
+  }
+
+  Generator& generator;
+  const ModelFacts model;
+  const Text text;
+  const Environment environment;
+  std::unordered_map<uint64_t, std::shared_ptr<Answer>> answers;
+  uint64_t answers_made = 0;
+};
+
+Api::Api(Generator& generator, ModelFacts model, const tokenizer::Tokenizer* tokenizer,
+         const tokenizer::ChatTemplate* chat_template, Environment environment)
+    : impl_(std::make_unique<Impl>(generator, std::move(model), tokenizer, chat_template,
+                                   std::move(environment))) {}
+
+Api::~Api() {
+  const auto answers = impl_->answers;
+  for (const auto& [key, answer] : answers) {
+    answer->Fail(FromError({Code::kUnavailable, "The server is stopping."}));
+  }
+}
+
+void Api::Handle(net::Request request, net::Responder responder) {
+  const std::string_view path = request.path;
+  if (path == kModels || path.starts_with(StrCat(kModels, '/'))) {
+    return responder.Send(impl_->Models(request));
+  }
+  if (path == "/v1/chat/completions") {
+    return impl_->Complete(Shape::kChat, request, std::move(responder));
+  }
+  if (path == "/v1/completions") {
+    return impl_->Complete(Shape::kCompletion, request, std::move(responder));
+  }
+  responder.Send(ErrorResponse(NotFound(path)));
+}
+
+size_t Api::active() const { return impl_->answers.size(); }
+
+}  // namespace shoal::api

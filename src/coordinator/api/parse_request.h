@@ -1,0 +1,60 @@
+// The body of a request -> what is asked for, every field checked. Nothing is tokenized here.
+//
+// Fields that are not known are ignored, as OpenAI does; fields that are known, not supported, and
+// would change the answer (tools, response_format, audio, ...) are refused.
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "coordinator/api/errors.h"
+#include "coordinator/api/model_facts.h"
+#include "wire/frames.h"
+
+namespace shoal::api {
+
+// Limits on what one request may ask for.
+inline constexpr size_t kMaxBodyBytes = 8u << 20;
+inline constexpr size_t kMaxJsonDepth = 32;
+inline constexpr uint32_t kMaxChoices = 128;  // Prompts times n.
+inline constexpr uint32_t kMaxTopLogprobs = 20;
+inline constexpr size_t kMaxStops = 16;
+inline constexpr size_t kMaxStopBytes = 1024;
+inline constexpr size_t kMaxBiases = 1024;
+inline constexpr size_t kMaxMessages = 4096;
+
+enum class Shape { kChat, kCompletion };
+
+using Prompt = std::variant<std::string, std::vector<int32_t>>;
+
+struct CompletionRequest {
+  Shape shape = Shape::kChat;
+
+  boost::json::array messages;          // kChat: {role, content: string, ...}.
+  boost::json::object template_fields;  // kChat: chat_template_kwargs.
+  std::vector<Prompt> prompts;          // kCompletion: at least one.
+
+  uint32_t choices_per_prompt = 1;
+  std::optional<uint32_t> max_tokens;
+  wire::Sampling sampling;  // Without seed and choice.
+  std::optional<uint64_t> seed;
+  std::vector<std::string> stops;
+  bool wants_logprobs = false;
+  bool ignores_end = false;  // ignore_eos.
+  bool returns_token_ids = false;
+  bool echoes_prompt = false;
+  bool is_streamed = false;
+  bool includes_usage = false;  // stream_options.include_usage.
+};
+
+std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, Shape shape,
+                                                        const ModelFacts& model);
+
+}  // namespace shoal::api
