@@ -34,25 +34,27 @@ export function kvBytesPerPosition(assign: Assign): number {
 // Throws a ShoalError for an assignment that contradicts itself or does not fit into `memoryBytes`.
 export function checkAssign(assign: Assign, memoryBytes: number): void {
   if (holdsNothing(assign)) return;
-  const require = (holds: boolean, detail: string): void => {
+  const ensure = (holds: boolean, detail: string): void => {
     if (!holds) throw new ShoalError("invalid_argument", `assignment: ${detail}`);
   };
   const { first, last } = assign;
-  require(first < last && last - first <= limits.blocks, `blocks [${first}, ${last})`);
-  require(within(assign.hidden, limits.width), `hidden width ${assign.hidden}`);
-  require(within(assign.vocab, limits.vocab), `vocabulary ${assign.vocab}`);
-  require(within(assign.positions, limits.positions), `${assign.positions} positions`);
-  require(within(assign.max_rows, assign.positions), `${assign.max_rows} rows a step`);
-  require(assign.max_rows * assign.hidden * 4 <=
-    limits.hopBytes, `${assign.max_rows} rows of ${assign.hidden} do not fit a frame`);
-  for (const file of [assign.graph, ...assign.weights]) checkFile(file, require);
-  require(assign.graph.bytes <= limits.graphBytes, `a graph of ${assign.graph.bytes} bytes`);
+  ensure(first < last && last - first <= limits.blocks, `blocks [${first}, ${last})`);
+  ensure(within(assign.hidden, limits.width), `hidden width ${assign.hidden}`);
+  ensure(within(assign.vocab, limits.vocab), `vocabulary ${assign.vocab}`);
+  ensure(within(assign.positions, limits.positions), `${assign.positions} positions`);
+  ensure(within(assign.max_rows, assign.positions), `${assign.max_rows} rows a step`);
+  ensure(
+    assign.max_rows * assign.hidden * 4 <= limits.hopBytes,
+    `${assign.max_rows} rows of ${assign.hidden} do not fit a frame`,
+  );
+  for (const file of [assign.graph, ...assign.weights]) checkFile(file, ensure);
+  ensure(assign.graph.bytes <= limits.graphBytes, `a graph of ${assign.graph.bytes} bytes`);
   const locations = new Set(assign.weights.map((file) => file.location));
-  require(locations.size === assign.weights.length, "a weight file is named twice");
+  ensure(locations.size === assign.weights.length, "a weight file is named twice");
   const blocks = new Set<number>();
   for (const { block, heads, head_size: size } of assign.kv) {
-    require(block >= first && block < last && !blocks.has(block), `KV of block ${block}`);
-    require(within(heads, 4096) && within(size, 65536), `KV shape ${heads} x ${size}`);
+    ensure(block >= first && block < last && !blocks.has(block), `KV of block ${block}`);
+    ensure(within(heads, 4096) && within(size, 65536), `KV shape ${heads} x ${size}`);
     blocks.add(block);
   }
   if (fileBytes(assign) > memoryBytes) {
@@ -67,15 +69,19 @@ function within(value: number, max: number): boolean {
   return value >= 1 && value <= max;
 }
 
-function checkFile(file: StageFile, require: (holds: boolean, detail: string) => void): void {
+function checkFile(file: StageFile, ensure: (holds: boolean, detail: string) => void): void {
   const { location, path, bytes, chunks } = file;
-  require(/^[0-9a-f]{64}$/.test(location), `file location ${JSON.stringify(location)}`);
-  require(path.startsWith("/") && !path.startsWith("//"), `file path ${JSON.stringify(path)}`);
-  require(bytes >= 1, `file ${location} is empty`);
-  require(chunks.length ===
-    Math.ceil(
-      bytes / chunkBytes,
-    ), `file ${location} of ${bytes} bytes has ${chunks.length} chunk hashes`);
+  ensure(/^[0-9a-f]{64}$/.test(location), `file location ${JSON.stringify(location)}`);
+  ensure(path.startsWith("/") && !path.startsWith("//"), `file path ${JSON.stringify(path)}`);
+  ensure(bytes >= 1, `file ${location} is empty`);
+  ensure(
+    chunks.length === Math.ceil(bytes / chunkBytes),
+    `file ${location} of ${bytes} bytes has ${chunks.length} chunk hashes`,
+  );
+  ensure(
+    chunks.length > 1 || chunks[0] === location,
+    `file ${location} is one chunk whose hash is ${chunks[0]}`,
+  );
 }
 
 export interface FileProgress {

@@ -50,6 +50,7 @@ describe("checkAssign", () => {
     ["a relative path", { graph: { ...file("a", 10), path: "x" } }],
     ["an empty file", { graph: { ...file("a", 10), bytes: 0, chunks: [] } }],
     ["too few hashes", { weights: [{ ...file("b", chunkBytes + 1), chunks: [hash("b")] }] }],
+    ["another hash of the same bytes", { graph: { ...file("a", 10), chunks: [hash("b")] } }],
     ["one file twice", { weights: [file("b", 1), file("b", 1)] }],
     ["a graph with the weights in it", { graph: file("a", 5 * chunkBytes) }],
     ["KV of somebody else's block", { kv: [{ block: 3, heads: 1, head_size: 1 }] }],

@@ -164,7 +164,7 @@ export class VolunteerNode {
       const detail =
         `the coordinator speaks wire versions ${body.version_min} to ${body.version_max}, this ` +
         `page speaks ${wireVersion}: reload the page`;
-      this.#outbox.sendError(new ShoalError("failed_precondition", detail));
+      this.#outbox.sendError(new ShoalError("unimplemented", detail));
       void this.#end("refused", detail);
       return;
     }
