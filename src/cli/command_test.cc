@@ -100,9 +100,14 @@ TEST_F(CommandTest, FailureIsOne) {
     packer::WriteText(entry.path(), content);
     break;
   }
-  const CommandResult verified = RunShoal({"pack", "--verify", Path("pack")});
-  EXPECT_EQ(verified.exit_code, 1);
-  EXPECT_NE(verified.err.find("does not have the hash it is named by"), std::string::npos);
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"pack", "--verify", Path("pack")},
+        {"eval", Path("pack"), "--ids", "1", "--greedy", "1"},
+        {"stage", Path("pack"), "0", "6", "-o", Path("stage")}}) {
+    const CommandResult result = RunShoal(arguments);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_NE(result.err.find("does not have the hash it is named by"), std::string::npos);
+  }
 }
 
 TEST_F(CommandTest, StageWritesWhatAnExecutorNeeds) {

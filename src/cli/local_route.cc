@@ -67,6 +67,7 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
   uint32_t first = 0;
   for (const uint32_t last : borders) {
     ASSIGN_OR_RETURN(const store::StageGraph graph, JoinStage(pack, first, last, positions));
+    RETURN_IF_ERROR(VerifyStageWeights(pack, graph));
     ASSIGN_OR_RETURN(const onnx::Model model, onnx::Parse(graph.onnx));
     LocalStage local;
     ASSIGN_OR_RETURN(local.weights, store::StageWeights::Open(pack, graph));

@@ -22,8 +22,8 @@ Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count);
 // One session at a time.
 class LocalRoute {
  public:
-  // Joins and loads the stages for `positions` positions. `hop`: how hidden states travel, kF32 or
-  // kF16. The pack may go afterwards.
+  // Joins, verifies and loads the stages for `positions` positions. `hop`: how hidden states
+  // travel, kF32 or kF16. The pack may go afterwards.
   static Result<LocalRoute> Load(const store::Pack& pack, std::span<const uint32_t> cuts,
                                  wire::PayloadType hop, uint32_t positions);
 

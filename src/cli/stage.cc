@@ -89,6 +89,7 @@ Status LinkOrCopy(const fs::path& from, const fs::path& to) {
 }
 
 Status WriteStage(const store::Pack& pack, const store::StageGraph& stage, const fs::path& folder) {
+  RETURN_IF_ERROR(VerifyStageWeights(pack, stage));
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return Fail(Code::kUnavailable, StrCat(folder.string(), ": ", error.message()));

@@ -65,37 +65,43 @@ Result<std::string> Pack::ReadPackedFile(std::string_view name) const {
   return std::string(AsText(file.bytes()));
 }
 
+Status Pack::VerifyBlob(const Sha256& sha, const std::function<void(uint64_t)>& progress) const {
+  ASSIGN_OR_RETURN(const model::MappedFile file, MapBlob(sha));
+  const Blob& blob = *FindBlob(sha);
+  BlobHasher hasher;
+  for (uint64_t at = 0; at < blob.bytes; at += kChunkBytes) {
+    const Bytes chunk = file.bytes().subspan(at, std::min(kChunkBytes, blob.bytes - at));
+    hasher.Update(chunk);
+    file.Forget(chunk);
+    if (progress) progress(chunk.size());
+  }
+  const Blob found = hasher.Finish();
+  if (found == blob) return {};
+  const std::string path = BlobPath(folder_, sha).string();
+  std::string detail = found.sha == sha
+                           ? StrCat(path, ": the manifest's chunk hashes do not fit it")
+                           : StrCat(path, ": does not have the hash it is named by");
+  for (size_t i = 0; i < blob.chunks.size(); ++i) {
+    if (found.chunks[i] == blob.chunks[i]) continue;
+    detail += StrCat("; chunk ", i, " of ", blob.chunks.size(), " is damaged");
+    break;
+  }
+  return Fail(Code::kDataLoss, std::move(detail));
+}
+
 std::vector<Error> Pack::Verify(const std::function<void(uint64_t, uint64_t)>& progress) const {
   uint64_t total = 0;
   for (const auto& [sha, blob] : manifest_.blobs) total += blob.bytes;
   std::vector<Error> problems;
   uint64_t done = 0;
   for (const auto& [sha, blob] : manifest_.blobs) {
-    const std::string path = BlobPath(folder_, sha).string();
-    auto file = MapBlob(sha);
-    if (!file) {
-      problems.push_back(std::move(file).error());
-      done += blob.bytes;
-      continue;
-    }
-    BlobHasher hasher;
-    for (uint64_t at = 0; at < blob.bytes; at += kChunkBytes) {
-      const Bytes chunk = file->bytes().subspan(at, std::min(kChunkBytes, blob.bytes - at));
-      hasher.Update(chunk);
-      file->Forget(chunk);
-      done += chunk.size();
+    const uint64_t before = done;
+    const Status status = VerifyBlob(sha, [&](uint64_t bytes) {
+      done += bytes;
       progress(done, total);
-    }
-    const Blob found = hasher.Finish();
-    if (found == blob) continue;
-    std::string detail = StrCat(path, ": does not have the hash it is named by");
-    if (found.sha == sha) detail = StrCat(path, ": the manifest's chunk hashes do not fit it");
-    for (size_t i = 0; i < blob.chunks.size(); ++i) {
-      if (found.chunks[i] == blob.chunks[i]) continue;
-      detail += StrCat("; chunk ", i, " of ", blob.chunks.size(), " is damaged");
-      break;
-    }
-    problems.push_back({Code::kDataLoss, std::move(detail)});
+    });
+    if (!status) problems.push_back(status.error());
+    done = before + blob.bytes;
   }
   return problems;
 }

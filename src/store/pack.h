@@ -32,7 +32,11 @@ class Pack {
   // A file that was packed along ("tokenizer.json"), verified; kNotFound when there was none.
   Result<std::string> ReadPackedFile(std::string_view name) const;
 
-  // Reads every blob and compares its hashes; calls `progress` with the bytes done and in all.
+  // Reads one blob of the manifest and compares its hashes; kDataLoss names the file and the first
+  // damaged chunk. `progress`, if given, hears of every chunk's bytes.
+  Status VerifyBlob(const Sha256& sha,
+                    const std::function<void(uint64_t)>& progress = nullptr) const;
+  // The same for every blob; calls `progress` with the bytes done and in all.
   // Gives what is wrong, one error per damaged blob.
   std::vector<Error> Verify(const std::function<void(uint64_t, uint64_t)>& progress) const;
 

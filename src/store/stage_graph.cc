@@ -113,4 +113,9 @@ Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, ui
   return stage;
 }
 
+Status VerifyStageWeights(const Pack& pack, const StageGraph& stage) {
+  for (const Blob& blob : stage.weights) RETURN_IF_ERROR(pack.VerifyBlob(blob.sha));
+  return {};
+}
+
 }  // namespace shoal::store

@@ -44,4 +44,8 @@ struct StageGraph {
 // manifest does not give it.
 Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions);
 
+// Reads the stage's weights in the pack and compares their hashes; kDataLoss names a damaged one.
+// For whoever runs them straight from the disk: volunteers check what they fetch.
+Status VerifyStageWeights(const Pack& pack, const StageGraph& stage);
+
 }  // namespace shoal::store
