@@ -1,0 +1,124 @@
+// The pages, as somebody uses them: lend, ask, read, stop, and see who holds what.
+
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+import { Coordinator } from "./harness/coordinator.ts";
+import { storyteller } from "./harness/paths.ts";
+import { prompts } from "./harness/reference.ts";
+import { pack } from "./harness/shoal.ts";
+import { closeAll, Tab } from "./harness/tabs.ts";
+
+const prompt = prompts[0]!;
+
+let coordinator: Coordinator;
+let chat: Tab;
+const tabs: Tab[] = [];
+
+beforeAll(async () => {
+  coordinator = await Coordinator.start(await pack("storyteller", storyteller), "--stages", "2");
+  chat = await Tab.open(coordinator.url, "/");
+  tabs.push(chat);
+});
+
+afterAll(async () => {
+  const errors = tabs.flatMap((tab) => tab.errors);
+  await closeAll(tabs);
+  await coordinator.stop();
+  expect(errors).toEqual([]);
+});
+
+async function ask(text: string): Promise<void> {
+  await chat.page.getByTestId("chat-input").fill(text);
+  await chat.page.keyboard.press("Enter");
+}
+
+it("is small, isolated, and loads ONNX Runtime only for lending", async () => {
+  const sizes: { url: string; bytes: number }[] = [];
+  chat.page.on("response", async (response) => {
+    const body = await response.body().catch(() => Buffer.alloc(0));
+    sizes.push({ url: response.url(), bytes: body.length });
+  });
+  await chat.page.reload({ waitUntil: "networkidle" });
+  expect(sizes.length).toBeGreaterThan(3);
+  const pages = sizes.filter(({ url }) => !url.endsWith("/status.json"));
+  expect(pages.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(200 * 1024);
+  expect(pages.filter(({ url }) => url.endsWith(".wasm"))).toEqual([]);
+  expect(await chat.page.evaluate(() => crossOriginIsolated)).toBe(true);
+  chat.page.removeAllListeners("response");
+});
+
+it("says what is missing, and that asking is no use yet", async () => {
+  const { page } = chat;
+  await page.getByTestId("notice").getByText("Lend this tab").waitFor();
+  await page.getByTestId("chat-empty").getByText("Ask the shoal").waitFor();
+  await ask("hello");
+  const error = page.getByTestId("chat-error");
+  await error.getByText("Lend this tab").waitFor();
+  expect(await error.getByTestId("chat-retry").isVisible()).toBe(true);
+  await page.getByTestId("chat-clear").click();
+  expect(await page.getByTestId("message-user").count()).toBe(0);
+});
+
+it("lends at a click and tells what it holds", async () => {
+  for (let i = 0; i < 2; ++i) {
+    const tab = await Tab.open(coordinator.url, "/lend");
+    tabs.push(tab);
+    await tab.page.getByTestId("lend-memory").selectOption("268435456");
+    await tab.page.getByTestId("lend-start").click();
+  }
+  const status = await coordinator.untilReady();
+  for (const tab of tabs.slice(1)) {
+    await tab.untilState("ready");
+    const node = await tab.node();
+    const volunteer = status.volunteers.find(({ id }) => id === node)!;
+    expect(volunteer.memory_bytes).toBe(256 * 1024 ** 2);
+    const holds = await tab.page.getByTestId("lend-holds").getAttribute("data-blocks");
+    expect(holds).toBe(volunteer.blocks[0]!.join(","));
+  }
+});
+
+it("shows the map of who holds what", async () => {
+  const rows = chat.page.locator('[data-testid="map-volunteer"]:not([data-blocks=""])');
+  await rows.nth(1).waitFor();
+  const { volunteers } = await coordinator.status();
+  const shown = await rows.evaluateAll((all) => all.map((row) => row.getAttribute("data-blocks")));
+  expect(shown.sort()).toEqual(volunteers.map(({ blocks }) => blocks[0]!.join(",")).sort());
+  expect(await chat.page.getByTestId("map-missing").count()).toBe(0);
+  await chat.page.getByTestId("notice").waitFor({ state: "hidden" });
+});
+
+it("streams an answer", async () => {
+  const { page } = chat;
+  await page.getByTestId("chat-temperature").fill("0");
+  await ask(prompt.prompt);
+  const answer = page.getByTestId("message-assistant");
+  const text = answer.getByTestId("message-text");
+  const start = prompt.greedy_text.slice(0, 40);
+  await expect.poll(() => text.textContent(), { timeout: 60_000 }).toContain(start);
+  expect(await page.getByTestId("chat-stop").isVisible()).toBe(true);
+  await answer.getByTestId("message-facts").waitFor({ timeout: 60_000 });
+  expect(await text.textContent()).toContain(prompt.greedy_text);
+  expect(await answer.getByTestId("message-facts").textContent()).toMatch(/through 2 tabs/);
+  expect(await page.getByTestId("chat-stop").isVisible()).toBe(false);
+});
+
+it("stops an answer, for the coordinator too", async () => {
+  const { page } = chat;
+  await page.getByTestId("chat-clear").click();
+  await ask(prompt.prompt);
+  const answer = page.getByTestId("message-assistant");
+  await expect.poll(() => answer.getByTestId("message-text").textContent()).not.toBe("");
+  await page.keyboard.press("Escape");
+  expect(await answer.getByTestId("message-facts").textContent()).toContain("stopped");
+  await coordinator.untilStatus("no session", ({ sessions }) => sessions === 0);
+});
+
+it("stops lending at a click", async () => {
+  const tab = tabs.pop()!;
+  await tab.page.getByTestId("lend-stop").click();
+  await tab.untilState("stopped");
+  await coordinator.untilStatus("one volunteer", ({ volunteers }) => volunteers.length === 1);
+  await tab.page.getByTestId("lend-start").click();
+  await coordinator.untilReady();
+  await tab.close();
+});
