@@ -26,18 +26,18 @@ struct Value {
   enum class Kind : uint8_t {
     kComputed,  // Floats in a buffer: hidden states, and what nodes make of them.
     kConstant,  // An initialiser, perhaps cast to float.
-    kTokens,    // The graph inputs of these names; the other kinds likewise.
-    kLogitRows,
-    kControl,  // seqlens_k, total_sequence_length
-    kPast,     // past.*
-    kPresent,  // present.*
+    kTokenInput,
+    kLogitRowInput,
+    kControlInput,  // seqlens_k, total_sequence_length
+    kPastInput,
+    kPresentOutput,
   };
   std::string name;
   Kind kind = Kind::kComputed;
   ValueId id = 0;
-  Shape shape;                     // Not of kControl, kPast and kPresent.
+  Shape shape;                     // Not of kControlInput, kPastInput and kPresentOutput.
   const Weight* weight = nullptr;  // Of kConstant.
-  CacheName cache;                 // Of kPast and kPresent.
+  CacheName cache;                 // Of kPastInput.
   // Of a graph input: as the graph declares it. Null for others.
   const onnx::ValueInfo* declared = nullptr;
 };

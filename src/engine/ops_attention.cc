@@ -167,7 +167,7 @@ Result<RotaryTables> ReadRotary(const NodeContext& context, AttentionShape& shap
 Result<uint32_t> ReadPast(const NodeContext& context, size_t index, const AttentionShape& shape) {
   const bool is_key = index == kPastKey;
   ASSIGN_OR_RETURN(const Value* past, context.Required(index));
-  if (past->kind != Value::Kind::kPast || past->cache.is_key != is_key) {
+  if (past->kind != Value::Kind::kPastInput || past->cache.is_key != is_key) {
     return Invalid(StrCat("input ", index, " \"", past->name, "\" is not a graph input past.N.",
                           is_key ? "key" : "value"));
   }
@@ -196,7 +196,7 @@ Result<uint32_t> ReadBlock(const NodeContext& context, const AttentionShape& sha
   }
   const auto check_control = [&](size_t index, std::string_view name) -> Status {
     ASSIGN_OR_RETURN(const Value* control, context.Required(index));
-    if (control->kind == Value::Kind::kControl && control->name == name) return {};
+    if (control->kind == Value::Kind::kControlInput && control->name == name) return {};
     return Invalid(StrCat("input ", index, " must be the graph input ", name));
   };
   RETURN_IF_ERROR(check_control(kSeqlens, kSeqlensK));

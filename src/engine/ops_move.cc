@@ -218,9 +218,9 @@ Result<PlannedNode> PlanGather(const NodeContext& context) {
   ASSIGN_OR_RETURN(const int64_t axis, context.Int("axis", 0));
   ASSIGN_OR_RETURN(const Value* indices, context.Required(1));
   switch (indices->kind) {
-    case Value::Kind::kTokens:
+    case Value::Kind::kTokenInput:
       return PlanTokenGather(context, axis);
-    case Value::Kind::kLogitRows:
+    case Value::Kind::kLogitRowInput:
       return PlanRowGather(context, axis);
     default:
       return Unsupported(StrCat("indices \"", indices->name, "\" must be the graph input ", kTokens,

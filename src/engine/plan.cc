@@ -107,7 +107,7 @@ Status Planner::AddInput(const onnx::ValueInfo& input) {
   };
   if (input.name == kTokens) {
     RETURN_IF_ERROR(CheckDeclared(input, DType::kI32, 2, 0));
-    Value& value = NewValue(input.name, Value::Kind::kTokens);
+    Value& value = NewValue(input.name, Value::Kind::kTokenInput);
     value.shape = {{}, rows};
     return take_main_input(value);
   }
@@ -119,16 +119,16 @@ Status Planner::AddInput(const onnx::ValueInfo& input) {
   }
   if (input.name == kLogitRows) {
     RETURN_IF_ERROR(CheckDeclared(input, DType::kI32, 1, 0));
-    NewValue(input.name, Value::Kind::kLogitRows).shape = {{1, Unit::kSelected}};
+    NewValue(input.name, Value::Kind::kLogitRowInput).shape = {{1, Unit::kSelected}};
     return {};
   }
   if (input.name == kSeqlensK || input.name == kTotalSequenceLength) {
     RETURN_IF_ERROR(CheckDeclared(input, DType::kI32, input.name == kSeqlensK ? 1 : 0, 0));
-    NewValue(input.name, Value::Kind::kControl);
+    NewValue(input.name, Value::Kind::kControlInput);
     return {};
   }
   if (const auto cache = ParsePastName(input.name)) {
-    Value& value = NewValue(input.name, Value::Kind::kPast);
+    Value& value = NewValue(input.name, Value::Kind::kPastInput);
     value.cache = *cache;
     value.declared = &input;
     return {};
@@ -172,7 +172,7 @@ Status Planner::AddNode(const onnx::Node& node) {
     root_of_[output.id] = root_of_[planned.alias->id];
   }
   for (size_t i = 1; i < node.outputs.size(); ++i) {
-    if (!node.outputs[i].empty()) NewValue(node.outputs[i], Value::Kind::kPresent);
+    if (!node.outputs[i].empty()) NewValue(node.outputs[i], Value::Kind::kPresentOutput);
   }
   if (planned.step) plan_.steps.push_back(std::move(planned.step));
   return {};
@@ -181,7 +181,7 @@ Status Planner::AddNode(const onnx::Node& node) {
 // Takes a graph output: hidden.N and logits are the stage's, present.* are the caches'.
 Status Planner::CheckOutput(const onnx::ValueInfo& output) {
   const Value& value = *by_name_.at(output.name);
-  if (value.kind == Value::Kind::kPresent) return {};
+  if (value.kind == Value::Kind::kPresentOutput) return {};
   const bool is_logits = output.name == kLogits;
   if (!is_logits && !ParseHiddenName(output.name)) {
     return Unsupported(StrCat("graph output \"", output.name, "\" is not one of a stage's"));
@@ -206,7 +206,7 @@ Status Planner::FindOutputs() {
   for (const onnx::ValueInfo& output : graph_.outputs) RETURN_IF_ERROR(CheckOutput(output));
   if (output_ == nullptr) return Invalid("the graph has neither the output logits nor hidden.N");
   StageShape& shape = plan_.shape;
-  shape.takes_tokens = input_->kind == Value::Kind::kTokens;
+  shape.takes_tokens = input_->kind == Value::Kind::kTokenInput;
   shape.gives_logits = output_->name == kLogits;
   const uint64_t input_width = shape.takes_tokens ? 1 : input_->shape.back().factor;
   const uint64_t output_width = output_->shape.back().factor;
@@ -274,6 +274,11 @@ Result<Plan> Planner::Run() {
 }
 
 }  // namespace
+
+Plan::Plan() = default;
+Plan::~Plan() = default;
+Plan::Plan(Plan&&) = default;
+Plan& Plan::operator=(Plan&&) = default;
 
 void BufferSize::Cover(const Extent& count) {
   uint64_t& size = count.unit == Unit::kRows       ? per_row

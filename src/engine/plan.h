@@ -32,6 +32,11 @@ struct BufferSize {
 inline constexpr uint32_t kNoBuffer = UINT32_MAX;
 
 struct Plan {
+  Plan();
+  ~Plan();
+  Plan(Plan&&);
+  Plan& operator=(Plan&&);
+
   StageShape shape;
   KvLayout kv_layout;
   WeightTable weights;
