@@ -34,8 +34,7 @@ uint64_t MissingBytes(const std::vector<BlockCost>& blocks, const std::vector<De
                       const Limits& limits) {
   Limits bare = limits;
   bare.overhead_bytes = 0;
-  const uint64_t needed =
-      BytesNeeded(blocks, {0, static_cast<uint32_t>(blocks.size())}, bare);
+  const uint64_t needed = BytesNeeded(blocks, {0, static_cast<uint32_t>(blocks.size())}, bare);
   uint32_t done = 0;
   for (const Device& device : devices) done = FitEnd(blocks, done, device.memory_bytes, limits);
   const uint64_t placed = BytesNeeded(blocks, {0, done}, bare);

@@ -45,9 +45,8 @@ TEST(Divide, SaysWhatIsMissing) {
 }
 
 TEST(Divide, KeepsHoldersInPlace) {
-  const std::vector<Device> devices = {{NodeId{1}, 500, {5, 10}},
-                                       {NodeId{2}, 500, {0, 5}},
-                                       {NodeId{3}, 500, {}}};
+  const std::vector<Device> devices = {
+      {NodeId{1}, 500, {5, 10}}, {NodeId{2}, 500, {0, 5}}, {NodeId{3}, 500, {}}};
   const Plan plan = Divide(Uniform(10, 10), devices, {.stages_min = 2});
   ASSERT_EQ(plan.stages.size(), 2u);
   EXPECT_EQ(plan.stages[0], (Stage{NodeId{2}, {0, 5}}));
@@ -119,10 +118,8 @@ TEST(Divide, RandomInstancesAreValidAndUniformBlocksNeverMissAPlan) {
 TEST(Replace, GivesTheSpanToTheSmallestSpareThatFits) {
   const auto blocks = Uniform(6, 10);
   const Plan plan{.stages = {{NodeId{1}, {0, 3}}, {NodeId{2}, {3, 6}}}};
-  const std::vector<Device> spares = {{NodeId{1}, 100, {0, 3}},
-                                      {NodeId{3}, 20, {}},
-                                      {NodeId{4}, 100, {}},
-                                      {NodeId{5}, 40, {}}};
+  const std::vector<Device> spares = {
+      {NodeId{1}, 100, {0, 3}}, {NodeId{3}, 20, {}}, {NodeId{4}, 100, {}}, {NodeId{5}, 40, {}}};
   const Plan repaired = Replace(blocks, plan, NodeId{2}, spares, {});
   ASSERT_TRUE(repaired.complete());
   EXPECT_EQ(repaired.stages[0], plan.stages[0]);

@@ -1,4 +1,5 @@
-// The words of planning: blocks, devices, spans and plans.
+// The words of planning: blocks, spans, limits, and the simple plan of divide.h (one pipeline, by
+// memory alone). The planner proper works on problem.h and gives a PoolPlan (pool_plan.h).
 #pragma once
 
 #include <cstdint>
@@ -19,10 +20,21 @@ struct Span {
   bool operator==(const Span&) const = default;
 };
 
-// What one block needs of the device that holds it.
+// What one block needs of the device that holds it, and what it asks of it. Blocks are a chain; a
+// layer's experts count into their layer's block.
 struct BlockCost {
   uint64_t weight_bytes = 0;
   uint64_t kv_bytes_per_position = 0;
+  // One row (token) at position p takes flops_per_token + p * flops_per_token_position.
+  double flops_per_token = 0;
+  double flops_per_token_position = 0;  // Attention over what came before.
+  // Of one row that crosses the cut behind this block (hidden size times activation bytes). The
+  // last block's does not count: a token id leaves it.
+  uint64_t hidden_bytes = 0;
+  // A prompt's chunk runs the block for its last row alone (the head: logits of one row).
+  bool last_row_only = false;
+  // Part of the weights that a step reads: 0 for an embedding's table, of which it looks up rows.
+  double read_fraction = 1;
 };
 
 struct Device {
@@ -38,8 +50,8 @@ struct Stage {
 };
 
 struct Plan {
-  std::vector<Stage> stages;   // In order of blocks, covering all of them; empty: no plan.
-  uint64_t missing_bytes = 0;  // Memory that is lacking when there is no plan for want of memory.
+  std::vector<Stage> stages;     // In order of blocks, covering all of them; empty: no plan.
+  uint64_t missing_bytes = 0;    // Memory that is lacking when there is no plan for want of memory.
   uint32_t missing_devices = 0;  // Devices lacking to reach the fewest stages asked for.
   bool complete() const { return !stages.empty(); }
 };

@@ -1,0 +1,77 @@
+// The planner against exhaustive search. SHOAL_TESTS=full runs thousands of instances.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <string_view>
+
+#include "planner/chain_oracle.h"
+#include "planner/pipeline_search.h"
+#include "planner/random_problem.h"
+
+namespace shoal::planner {
+namespace {
+
+bool FullTests() {
+  const char* tests = std::getenv("SHOAL_TESTS");
+  return tests != nullptr && std::string_view(tests) == "full";
+}
+
+struct Gaps {
+  int instances = 0;
+  int feasible = 0;
+  double worst = 0;
+  double sum = 0;
+  uint64_t worst_seed = 0;
+
+  void Add(uint64_t seed, double gap) {
+    ++feasible;
+    sum += gap;
+    if (gap > worst) {
+      worst = gap;
+      worst_seed = seed;
+    }
+  }
+  double mean() const { return feasible == 0 ? 0 : sum / feasible; }
+};
+
+void Report(const char* what, const Gaps& gaps) {
+  std::printf("%s: %d instances, %d with a plan, gap worst %.3f %% (seed %llu), mean %.4f %%\n",
+              what, gaps.instances, gaps.feasible, 100 * gaps.worst,
+              static_cast<unsigned long long>(gaps.worst_seed), 100 * gaps.mean());
+}
+
+std::vector<Index> Everyone(const Costs& costs) {
+  std::vector<Index> all(costs.volunteer_count());
+  std::iota(all.begin(), all.end(), Index{0});
+  return all;
+}
+
+TEST(Optimality, FirstPipelineAgainstEveryChain) {
+  Gaps gaps;
+  const int rounds = FullTests() ? 4000 : 250;
+  for (int round = 0; round < rounds; ++round) {
+    const auto seed = static_cast<uint64_t>(round);
+    const Problem problem = SmallProblem(seed, 7, 12);
+    ASSERT_TRUE(ValidateProblem(problem).has_value());
+    const Costs costs(problem);
+    ++gaps.instances;
+    const std::vector<Chain> found = SearchChains(costs, Everyone(costs), {}, 4);
+    ChainOracle oracle(costs);
+    const double best = oracle.Best();
+    ASSERT_EQ(found.empty(), oracle.chain().empty()) << "seed " << seed;
+    if (found.empty()) continue;
+    EXPECT_NEAR(EvaluateChain(costs, oracle.chain()).effective, best, best * 1e-9);
+    const double score = EvaluateChain(costs, found.front()).effective;
+    ASSERT_GE(score, best * (1 - 1e-9)) << "seed " << seed << ": better than exhaustive search";
+    gaps.Add(seed, score / best - 1);
+  }
+  Report("first pipeline, 7 volunteers, 12 blocks", gaps);
+  EXPECT_LE(gaps.worst, 0.03) << "seed " << gaps.worst_seed;
+  EXPECT_LE(gaps.mean(), 0.005);
+  EXPECT_GT(gaps.feasible, gaps.instances / 3);
+}
+
+}  // namespace
+}  // namespace shoal::planner
