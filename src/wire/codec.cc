@@ -7,6 +7,7 @@
 #include "wire/bodies.h"
 #include "wire/fields_decode.h"
 #include "wire/fields_encode.h"
+#include "wire/fields_size.h"
 #include "wire/names.h"
 
 namespace shoal::wire {
@@ -19,25 +20,16 @@ void WriteAt(std::span<uint8_t> bytes, size_t offset, uint32_t value) {
   std::memcpy(bytes.data() + offset, &value, sizeof(value));
 }
 
-// Room for the body's lists, so that a large frame is not grown byte by byte.
-size_t ExpectedBytes(const Body& body) {
-  size_t bytes = 256;
-  if (const auto* step = std::get_if<Step>(&body)) {
-    bytes += step->payload.size() + step->rows.size() * MinWireBytes<Row>();
-  } else if (const auto* kv = std::get_if<KvImport>(&body)) {
-    bytes += kv->payload.size();
-  }
-  return bytes;
-}
-
 }  // namespace
 
 ByteVector Encode(const Frame& frame) {
   if (const Status status = Validate(frame); !status) {
     CHECK_MSG(false, status.error().ToString());
   }
+  FieldsSize size;
+  VisitFields(size, frame.body);
   ByteVector out;
-  out.reserve(kHeaderBytes + ExpectedBytes(frame.body));
+  out.reserve(kHeaderBytes + size.bytes());
   ByteWriter writer(out);
   writer.Write(kMagic);
   writer.Write(kVersion);
@@ -47,7 +39,7 @@ ByteVector Encode(const Frame& frame) {
   writer.Write(uint32_t{0});
   FieldsEncoder encoder(out);
   VisitFields(encoder, frame.body);
-  CHECK_MSG(out.size() <= kLimits.frame_bytes, StrCat("frame of ", out.size(), " bytes"));
+  CHECK(out.size() <= kHeaderBytes + size.bytes());
   WriteAt(out, kBodyBytesOffset, static_cast<uint32_t>(out.size() - kHeaderBytes));
   return out;
 }

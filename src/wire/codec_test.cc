@@ -143,6 +143,20 @@ TEST(Codec, RefusesOtherBodiesWhosePartsDoNotFit) {
   ExpectError(CheckBody(Report{.first = 2, .last = 1}), Code::kInvalidArgument, "report.first");
 }
 
+TEST(Codec, RefusesFramesOverTheLimit) {
+  Step step;
+  step.type = PayloadType::kF32;
+  step.width = (64u << 20) / 4 - 64;
+  step.rows.resize(1);
+  step.payload.resize(size_t{4} * step.width);
+  const ByteVector bytes = Encode({.to = {}, .from = {}, .body = step});
+  EXPECT_LE(bytes.size(), kLimits.frame_bytes);
+  EXPECT_TRUE(DecodeStatus(bytes).has_value());
+  step.width += 64;
+  step.payload.resize(size_t{4} * step.width);
+  ExpectError(CheckBody(step), Code::kResourceExhausted, "step: 671");
+}
+
 // A frame whose bytes are changed after the codec made them.
 Status DecodeChanged(const Body& body, const std::function<void(ByteVector&)>& change) {
   ByteVector bytes = Encode({.to = {}, .from = {}, .body = body});

@@ -1,9 +1,9 @@
 // What one frame's fields must be to each other.
 
-#include <limits>
-
 #include "base/str_cat.h"
+#include "wire/bodies.h"
 #include "wire/codec.h"
+#include "wire/fields_size.h"
 #include "wire/names.h"
 
 namespace shoal::wire {
@@ -13,7 +13,7 @@ constexpr uint8_t kKnownRowFlags = Row::kWantToken | Row::kReplay;
 
 Status Invalid(std::string detail) { return Fail(Code::kInvalidArgument, std::move(detail)); }
 
-Status CheckSize(std::string_view field, size_t size, size_t limit) {
+Status CheckSize(std::string_view field, uint64_t size, uint64_t limit) {
   if (size <= limit) return {};
   return Fail(Code::kResourceExhausted, StrCat(field, ": ", size, ", at most ", limit));
 }
@@ -172,6 +172,10 @@ Status Check(const BodyType&) {
 }  // namespace
 
 Status Validate(const Frame& frame) {
+  FieldsSize size;
+  VisitFields(size, frame.body);
+  RETURN_IF_ERROR(
+      CheckSize(KindName(KindOf(frame.body)), kHeaderBytes + size.bytes(), kLimits.frame_bytes));
   return std::visit([](const auto& body) { return Check(body); }, frame.body);
 }
 

@@ -45,10 +45,15 @@ export async function loadCore(source: CoreSource): Promise<Core> {
   const module = await compile(source);
   try {
     const instance = await WebAssembly.instantiate(module, {});
-    return new WasmCore(checkedExports(instance.exports));
+    return startCore(checkedExports(instance.exports));
   } catch (thrown) {
     throw ShoalError.from(thrown, "failed_precondition");
   }
+}
+
+// A core over the exports of a fresh instance, or over stand-ins for them.
+export function startCore(exports: CoreExports): Core {
+  return new WasmCore(exports);
 }
 
 async function compile(source: CoreSource): Promise<WebAssembly.Module> {

@@ -23,6 +23,10 @@ const countFields = new Set([
 // Byte strings other than payloads: Uint8Array here, hex there.
 const byteFields = new Set(["mask"]);
 
+const utf8 = new TextEncoder();
+// As long as a string on the wire may be.
+const stringBytes = new Uint8Array(4096);
+
 // For JSON.stringify.
 function toWireValue(key: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
@@ -39,7 +43,16 @@ function toWireValue(key: string, value: unknown): unknown {
     return toHex(value);
   }
   if (key === "code") return errorCodes[value as ErrorCode];
+  if (typeof value === "string") return mended(value);
   return value;
+}
+
+// A string as the native encoder makes it fit: well-formed, and cut, because long ones are text for
+// people.
+function mended(text: string): string {
+  const formed = text.toWellFormed();
+  if (formed.length <= stringBytes.length / 3) return formed;
+  return formed.slice(0, utf8.encodeInto(formed, stringBytes).read);
 }
 
 // For JSON.parse.
