@@ -3,11 +3,14 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <numeric>
 #include <string_view>
 
 #include "planner/chain_oracle.h"
 #include "planner/pipeline_search.h"
+#include "planner/pool_oracle.h"
+#include "planner/pool_plan.h"
 #include "planner/random_problem.h"
 
 namespace shoal::planner {
@@ -68,6 +71,31 @@ TEST(Optimality, FirstPipelineAgainstEveryChain) {
     gaps.Add(seed, score / best - 1);
   }
   Report("first pipeline, 7 volunteers, 12 blocks", gaps);
+  EXPECT_LE(gaps.worst, 0.03) << "seed " << gaps.worst_seed;
+  EXPECT_LE(gaps.mean(), 0.005);
+  EXPECT_GT(gaps.feasible, gaps.instances / 3);
+}
+
+// Everything together: several pipelines, replicas, who is left out.
+TEST(Optimality, WholePlanAgainstEveryPlan) {
+  Gaps gaps;
+  const int rounds = FullTests() ? 3000 : 200;
+  const uint32_t volunteers = FullTests() ? 6 : 5;
+  for (int round = 0; round < rounds; ++round) {
+    const auto seed = static_cast<uint64_t>(round) + 1'000'000;
+    const Problem problem = SmallProblem(seed, volunteers, 5);
+    const Costs costs(problem);
+    ++gaps.instances;
+    const Result<PoolPlan> plan = PlanPool(problem);
+    ASSERT_TRUE(plan.has_value());
+    const double best = PoolOracle(costs).Best();
+    ASSERT_EQ(plan->complete(), best < std::numeric_limits<double>::infinity()) << "seed " << seed;
+    if (!plan->complete()) continue;
+    const double score = plan->prediction.effective;
+    ASSERT_GE(score, best * (1 - 1e-9)) << "seed " << seed << ": better than exhaustive search";
+    gaps.Add(seed, score / best - 1);
+  }
+  Report("whole plan, 5 or 6 volunteers, 5 blocks", gaps);
   EXPECT_LE(gaps.worst, 0.03) << "seed " << gaps.worst_seed;
   EXPECT_LE(gaps.mean(), 0.005);
   EXPECT_GT(gaps.feasible, gaps.instances / 3);

@@ -1,5 +1,6 @@
 #include "planner/random_problem.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -18,6 +19,12 @@ double Between(Random& random, double low, double high) {
 
 uint32_t UpTo(Random& random, uint32_t most) {
   return 1 + static_cast<uint32_t>(random.Below(most));
+}
+
+// The larger of two draws.
+uint32_t MostlyMany(Random& random, uint32_t most) {
+  const uint32_t first = UpTo(random, most);
+  return std::max(first, UpTo(random, most));
 }
 
 uint64_t Bytes(double bytes) { return static_cast<uint64_t>(bytes); }
@@ -94,7 +101,7 @@ Problem SmallProblem(uint64_t seed, uint32_t volunteers, uint32_t blocks) {
   Random random(seed);
   Problem problem;
   const bool even = random.Below(2) == 0;
-  const uint32_t count = 1 + UpTo(random, blocks - 1);
+  const uint32_t count = 1 + MostlyMany(random, blocks - 1);
   BlockCost block;
   for (uint32_t i = 0; i < count; ++i) {
     if (i == 0 || !even) {
@@ -109,10 +116,10 @@ Problem SmallProblem(uint64_t seed, uint32_t volunteers, uint32_t blocks) {
   if (random.Below(2) == 0) problem.blocks.front().read_fraction = 0;
   if (random.Below(2) == 0) problem.blocks.back().last_row_only = true;
 
-  const double ample = Scatter(random, 0.3, 3);
+  const double ample = Scatter(random, 0.3, 5);
   double model = 0;
   for (const BlockCost& cost : problem.blocks) model += static_cast<double>(cost.weight_bytes);
-  const uint32_t pool = UpTo(random, volunteers);
+  const uint32_t pool = MostlyMany(random, volunteers);
   if (random.Below(2) == 0) problem.network.clusters.resize(UpTo(random, 3));
   const bool reliable = random.Below(2) == 0;
   const bool caches = random.Below(3) == 0;

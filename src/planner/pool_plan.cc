@@ -1,0 +1,76 @@
+#include "planner/pool_plan.h"
+
+#include <numeric>
+
+#include "planner/conversion.h"
+#include "planner/divide.h"
+#include "planner/improve.h"
+#include "planner/large_pool.h"
+#include "planner/replicas.h"
+
+namespace shoal::planner {
+
+namespace {
+
+// How much is tried, by the size of the pool: small pools nearly everything.
+struct Effort {
+  size_t starts;        // First pipelines from which the whole plan is grown.
+  size_t evaluations;   // Edits of each that local search may judge.
+  GrowEffort grow;
+};
+
+Effort EffortFor(size_t volunteers) {
+  if (volunteers <= 8) return {.starts = 8, .evaluations = 4000, .grow = {}};
+  const SearchEffort quick = {
+      .bisections = 6, .caps = 2, .shapes = 2, .orders = 2, .polished = 1, .evaluations = 1000};
+  if (volunteers <= 20) {
+    return {.starts = 4, .evaluations = 3000, .grow = {.weakest = 4, .search = quick}};
+  }
+  return {.starts = 2,
+          .evaluations = 2000,
+          .grow = {.weakest = 3, .spares = 12, .search = quick}};
+}
+
+// The simple division by memory: found in another way, so it may exist where the search failed.
+std::vector<Chain> DividedByMemory(const Costs& costs) {
+  const Problem& problem = costs.problem();
+  std::vector<Device> devices;
+  for (Index v = 0; v < costs.volunteer_count(); ++v) {
+    devices.push_back({NodeId{v}, problem.volunteers[v].memory_bytes, {}});
+  }
+  Chain chain;
+  for (const Stage& stage : Divide(problem.blocks, std::move(devices), problem.limits).stages) {
+    chain.push_back({stage.node.value, stage.span});
+  }
+  return chain.empty() ? std::vector<Chain>{} : std::vector<Chain>{chain};
+}
+
+Draft PlanSmall(const Costs& costs, std::span<const Index> everyone) {
+  const Effort effort = EffortFor(everyone.size());
+  std::vector<Chain> starts = SearchChains(costs, everyone, {}, effort.starts);
+  if (starts.empty()) starts = DividedByMemory(costs);
+  Draft best(costs);
+  for (const Chain& start : starts) {
+    Draft draft(costs);
+    draft.Apply({{Draft::kNew, ToPipeline(start)}});
+    Grow(draft, effort.grow);
+    Improve(draft, effort.evaluations);
+    Grow(draft, effort.grow);
+    if (draft.effective() < best.effective()) best = std::move(draft);
+  }
+  return best;
+}
+
+}  // namespace
+
+Result<PoolPlan> PlanPool(const Problem& problem) {
+  RETURN_IF_ERROR(ValidateProblem(problem));
+  const Costs costs(problem);
+  std::vector<Index> everyone(costs.volunteer_count());
+  std::iota(everyone.begin(), everyone.end(), Index{0});
+  const Draft draft = everyone.size() <= kSmallPool ? PlanSmall(costs, everyone)
+                                                    : PlanLarge(costs, everyone);
+  return draft.pipelines().empty() ? NoPlan(problem) : Finish(draft);
+}
+
+}  // namespace shoal::planner
