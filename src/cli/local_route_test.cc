@@ -108,9 +108,11 @@ INSTANTIATE_TEST_SUITE_P(Families, GoldenModel,
                                          "olmo2"),
                          [](const auto& parameter) { return parameter.param; });
 
-// The trained model of the repository: sharded, tied, older spelling of the rotary parameters.
-TEST(Storyteller, DecodesTheReferenceStories) {
-  const std::string checkpoint = SHOAL_SOURCE_DIR "/models/storyteller";
+// Trained models: sharded, tied, older spelling of the rotary parameters.
+class TrainedModel : public testing::TestWithParam<std::string> {};
+
+TEST_P(TrainedModel, DecodesTheReferenceStories) {
+  const std::string checkpoint = StrCat(SHOAL_SOURCE_DIR "/", GetParam());
   const ScratchFolder folder;
   const store::Pack pack = MustPack(folder, checkpoint);
   const auto text = model::ReadFile(checkpoint + "/reference.json", 1 << 24);
@@ -128,6 +130,9 @@ TEST(Storyteller, DecodesTheReferenceStories) {
     ExpectReferenceIds(*ids, reference);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Storyteller, TrainedModel,
+                         testing::Values("models/storyteller", "tests/golden/storyteller-7m"));
 
 TEST(LocalRoute, RefusesCutsThatAreNone) {
   EXPECT_TRUE(CheckCuts({}, 6));
