@@ -6,8 +6,8 @@
 
 namespace shoal::cli {
 
-AddCommand AddPack, AddEval, AddStage;
+AddCommand AddPack, AddEval, AddStage, AddServe;
 
-inline constexpr AddCommand* kCommands[] = {AddPack, AddEval, AddStage};
+inline constexpr AddCommand* kCommands[] = {AddPack, AddServe, AddEval, AddStage};
 
 }  // namespace shoal::cli

@@ -34,19 +34,24 @@ uint64_t RandomU64() {
 struct TextSide {
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;
+  // bos_token and so on, as tokenizer_config.json has them.
+  std::vector<std::pair<std::string, std::string>> template_variables;
 };
+
+// tokenizer_config.json; empty when it is missing or broken.
+boost::json::object ReadTokenizerConfig(const store::Pack& pack) {
+  const Result<std::string> text = pack.ReadPackedFile("tokenizer_config.json");
+  if (!text) return {};
+  boost::system::error_code error;
+  const boost::json::value parsed = boost::json::parse(*text, error);
+  return !error && parsed.is_object() ? parsed.get_object() : boost::json::object();
+}
 
 // The template's text: a file of its own, or in tokenizer_config.json, where it is a string or a
 // list of named ones, "default" among them. Empty when there is none.
-std::string FindChatTemplate(const store::Pack& pack) {
+std::string FindChatTemplate(const store::Pack& pack, const boost::json::object& config) {
   if (Result<std::string> file = pack.ReadPackedFile("chat_template.jinja")) return *file;
-  const Result<std::string> config = pack.ReadPackedFile("tokenizer_config.json");
-  if (!config) return {};
-  boost::system::error_code error;
-  const boost::json::value parsed = boost::json::parse(*config, error);
-  const boost::json::object* object = error ? nullptr : parsed.if_object();
-  const boost::json::value* field =
-      object == nullptr ? nullptr : object->if_contains("chat_template");
+  const boost::json::value* field = config.if_contains("chat_template");
   if (field == nullptr) return {};
   if (const auto* text = field->if_string()) return std::string(*text);
   const boost::json::array* named = field->if_array();
@@ -62,6 +67,20 @@ std::string FindChatTemplate(const store::Pack& pack) {
   return {};
 }
 
+// The special tokens that templates name: a string, or an object with the string as its content.
+std::vector<std::pair<std::string, std::string>> TemplateVariables(
+    const boost::json::object& config) {
+  std::vector<std::pair<std::string, std::string>> variables;
+  for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
+    const boost::json::value* field = config.if_contains(name);
+    if (field != nullptr && field->is_object()) field = field->get_object().if_contains("content");
+    if (field != nullptr && field->is_string()) {
+      variables.emplace_back(name, std::string(field->get_string()));
+    }
+  }
+  return variables;
+}
+
 Result<TextSide> LoadTextSide(const store::Pack& pack) {
   TextSide text;
   const Result<std::string> tokenizer_json = pack.ReadPackedFile("tokenizer.json");
@@ -73,7 +92,9 @@ Result<TextSide> LoadTextSide(const store::Pack& pack) {
     return text;
   }
   ASSIGN_OR_RETURN(text.tokenizer, tokenizer::Tokenizer::Load(*tokenizer_json));
-  const std::string chat_template = FindChatTemplate(pack);
+  const boost::json::object config = ReadTokenizerConfig(pack);
+  text.template_variables = TemplateVariables(config);
+  const std::string chat_template = FindChatTemplate(pack, config);
   if (chat_template.empty()) {
     spdlog::warn("the pack has no chat template: only /v1/completions can be used");
     return text;
@@ -87,7 +108,9 @@ Result<TextSide> LoadTextSide(const store::Pack& pack) {
   return text;
 }
 
-api::ModelFacts DescribeModel(const store::Pack& pack, uint32_t positions) {
+api::ModelFacts DescribeModel(
+    const store::Pack& pack, uint32_t positions,
+    const std::vector<std::pair<std::string, std::string>>& template_variables) {
   const store::Manifest& manifest = pack.manifest();
   api::ModelFacts facts;
   facts.id = manifest.name;
@@ -97,11 +120,13 @@ api::ModelFacts DescribeModel(const store::Pack& pack, uint32_t positions) {
   for (const auto id : manifest.generation.eos_ids) {
     facts.end_ids.push_back(static_cast<int32_t>(id));
   }
+  facts.template_variables = template_variables;
   facts.fingerprint = "shoal_" + store::Hex(pack.id()).substr(0, 12);
   const model::GenerationDefaults& defaults = manifest.generation;
   facts.default_sampling.temperature = static_cast<float>(defaults.temperature);
   facts.default_sampling.top_p = static_cast<float>(defaults.top_p);
   facts.default_sampling.top_k = static_cast<uint32_t>(defaults.top_k);
+  facts.default_sampling.repetition_penalty = static_cast<float>(defaults.repetition_penalty);
   return facts;
 }
 
@@ -115,7 +140,7 @@ struct Coordinator::Impl {
         text(std::move(text_side)),
         library(pack, positions),
         hub(loop, library, std::move(trace), HubOptions(positions, options)),
-        api(hub, DescribeModel(pack, positions), text.tokenizer.get(),
+        api(hub, DescribeModel(pack, positions, text.template_variables), text.tokenizer.get(),
             text.chat_template ? &*text.chat_template : nullptr,
             {.unix_seconds =
                  [] {

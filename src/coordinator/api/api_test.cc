@@ -226,9 +226,10 @@ TEST_F(ApiTest, GivesLogProbabilities) {
   const json::value chat = CallJson(kChat, ChatBody(R"("logprobs": true, "top_logprobs": 2)"));
   const json::value& entry = chat.at("choices").at(0).at("logprobs").at("content").at(0);
   EXPECT_EQ(entry.at("logprob"), -0.25);
-  EXPECT_EQ(entry.at("token"), tokenizer_->Decode(std::vector{Ids("Once upon")[0]}, false));
+  EXPECT_EQ(entry.at("token").as_string(),
+            tokenizer_->Decode(std::vector{Ids("Once upon")[0]}, false));
   ASSERT_EQ(entry.at("top_logprobs").as_array().size(), 2u);
-  EXPECT_EQ(entry.at("top_logprobs").at(1).at("logprob"), -9999);
+  EXPECT_EQ(entry.at("top_logprobs").at(1).at("logprob"), -9999.0);
   EXPECT_EQ(entry.at("bytes").as_array().size(), entry.at("token").as_string().size());
   EXPECT_EQ(generator_.started.back().sampling.top_logprobs, 2u);
 
