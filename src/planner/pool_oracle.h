@@ -19,18 +19,25 @@ class PoolOracle {
   double Best() {
     DraftPipeline pipeline;
     Enumerate(pipeline, 0, 0);
-    std::vector<const RouteSet*> chosen;
-    Combine(0, chosen);
+    Combine(0);
     return best_;
   }
+  const std::vector<DraftPipeline>& best_pipelines() const { return best_pipelines_; }
 
  private:
+  struct Candidate {
+    DraftPipeline stages;
+    RouteSet routes;
+  };
+
   // All pipelines that go on from `at` with volunteers outside `used`, filed under those they use.
   void Enumerate(DraftPipeline& pipeline, uint32_t at, size_t used) {
     const uint32_t blocks = costs_.block_count();
     if (at == blocks) {
       const size_t fewest = std::clamp(costs_.problem().limits.stages_min, 1u, blocks);
-      if (pipeline.size() >= fewest) by_set_[used].push_back(RoutesOf(costs_, pipeline));
+      if (pipeline.size() >= fewest) {
+        by_set_[used].push_back({pipeline, RoutesOf(costs_, pipeline)});
+      }
       return;
     }
     const size_t all = by_set_.size() - 1;
@@ -54,19 +61,17 @@ class PoolOracle {
 
   // Every choice of pipelines over disjoint volunteers; each next one uses the lowest volunteer
   // that is neither used nor passed over, so that no choice is tried in two orders.
-  void Combine(size_t decided, std::vector<const RouteSet*>& chosen) {
-    if (!chosen.empty()) {
-      best_ = std::min(best_, Background(costs_, {}).With(costs_, chosen).effective);
-    }
+  void Combine(size_t decided) {
+    if (!chosen_.empty()) Judge();
     const size_t all = by_set_.size() - 1;
     for (size_t passed = decided; passed != all;) {
       const size_t lowest = ~passed & (passed + 1);
       const size_t free = all & ~passed & ~lowest;
       for (size_t others = free;; others = (others - 1) & free) {
-        for (const RouteSet& routes : by_set_[lowest | others]) {
-          chosen.push_back(&routes);
-          Combine(passed | lowest | others, chosen);
-          chosen.pop_back();
+        for (const Candidate& candidate : by_set_[lowest | others]) {
+          chosen_.push_back(&candidate);
+          Combine(passed | lowest | others);
+          chosen_.pop_back();
         }
         if (others == 0) break;
       }
@@ -74,8 +79,21 @@ class PoolOracle {
     }
   }
 
+  void Judge() {
+    routes_.clear();
+    for (const Candidate* candidate : chosen_) routes_.push_back(&candidate->routes);
+    const double effective = Background(costs_, {}).With(costs_, routes_).effective;
+    if (effective >= best_) return;
+    best_ = effective;
+    best_pipelines_.clear();
+    for (const Candidate* candidate : chosen_) best_pipelines_.push_back(candidate->stages);
+  }
+
   const Costs& costs_;
-  std::vector<std::vector<RouteSet>> by_set_;
+  std::vector<std::vector<Candidate>> by_set_;
+  std::vector<const Candidate*> chosen_;
+  std::vector<const RouteSet*> routes_;
+  std::vector<DraftPipeline> best_pipelines_;
   double best_ = std::numeric_limits<double>::infinity();
 };
 
