@@ -55,7 +55,11 @@ def causal_attention(q, k, v):
 class Attention(nn.Module):
     def __init__(self, c):
         super().__init__()
-        self.heads, self.groups, self.head_dim = c.num_attention_heads, c.num_key_value_heads, c.head_dim
+        self.heads, self.groups, self.head_dim = (
+            c.num_attention_heads,
+            c.num_key_value_heads,
+            c.head_dim,
+        )
         self.q_proj = nn.Linear(c.hidden_size, self.heads * self.head_dim, bias=False)
         self.k_proj = nn.Linear(c.hidden_size, self.groups * self.head_dim, bias=False)
         self.v_proj = nn.Linear(c.hidden_size, self.groups * self.head_dim, bias=False)
@@ -111,7 +115,9 @@ class Llama(nn.Module):
         self.model.embed_tokens = nn.Embedding(c.vocab_size, c.hidden_size)
         self.model.layers = nn.ModuleList(Layer(c, dropout) for _ in range(c.num_hidden_layers))
         self.model.norm = RMSNorm(c.hidden_size, c.rms_norm_eps)
-        frequency = c.rope_theta ** (-torch.arange(0, c.head_dim, 2, dtype=torch.float32) / c.head_dim)
+        frequency = c.rope_theta ** (
+            -torch.arange(0, c.head_dim, 2, dtype=torch.float32) / c.head_dim
+        )
         angle = torch.outer(torch.arange(c.max_position_embeddings, dtype=torch.float32), frequency)
         angle = torch.cat((angle, angle), dim=-1)
         self.register_buffer("cos", angle.cos(), persistent=False)
@@ -124,11 +130,15 @@ class Llama(nn.Module):
             if p.dim() == 1:
                 nn.init.ones_(p)
             else:
-                nn.init.normal_(p, std=small if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02)
+                nn.init.normal_(
+                    p, std=small if name.endswith(("o_proj.weight", "down_proj.weight")) else 0.02
+                )
 
     def forward(self, ids):
-        x = self.model.embed_tokens(ids)  # the residual stream stays in float32, also under autocast
-        cos, sin = self.cos[:ids.shape[1]], self.sin[:ids.shape[1]]
+        x = self.model.embed_tokens(
+            ids
+        )  # the residual stream stays in float32, also under autocast
+        cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
         for layer in self.model.layers:
             x = layer(x, cos, sin)
         return F.linear(self.model.norm(x), self.model.embed_tokens.weight)

@@ -11,7 +11,8 @@ import torch
 
 
 def orthogonalise(g, steps=5):
-    """Batched: g is [n, rows, columns]; returns U V^T of its singular value decomposition, roughly."""
+    """Batched: g is [n, rows, columns]; returns U V^T of its singular value decomposition,
+    roughly."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = g.to(torch.bfloat16) if g.is_cuda else g
     tall = x.shape[-2] > x.shape[-1]
@@ -30,7 +31,9 @@ class Muon:
         shapes = {}
         for p in parameters:
             shapes.setdefault(tuple(p.shape), []).append(p)
-        self.groups = [(ps, torch.zeros(len(ps), *s, device=ps[0].device)) for s, ps in shapes.items()]
+        self.groups = [
+            (ps, torch.zeros(len(ps), *s, device=ps[0].device)) for s, ps in shapes.items()
+        ]
 
     @torch.no_grad()
     def step(self, lr):
@@ -53,8 +56,14 @@ class Optimizer:
         self.parameters = list(model.parameters())
         self.muon = Muon(matrices, weight_decay)
         self.adam = torch.optim.AdamW(
-            [{"params": embedding, "weight_decay": embedding_decay}, {"params": norms, "weight_decay": 0.0}],
-            lr=1e-3, betas=(0.9, 0.95), **({"fused": True} if norms[0].is_cuda else {}))
+            [
+                {"params": embedding, "weight_decay": embedding_decay},
+                {"params": norms, "weight_decay": 0.0},
+            ],
+            lr=1e-3,
+            betas=(0.9, 0.95),
+            **({"fused": True} if norms[0].is_cuda else {})
+        )
 
     def step(self, lr):
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)

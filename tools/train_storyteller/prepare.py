@@ -24,11 +24,12 @@ import chat_examples
 END_OF_TEXT = "<|endoftext|>"
 SPECIAL = [END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 LLAMA3_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CHILDREN_BYTES = 75_751_278  # train.txt begins with the children's books; this many bytes of them
-ROW = 1024                   # training length
-PIECE = 100_000              # documents are encoded in pieces of about this many characters, so all cores work
+ROW = 1024  # training length
+PIECE = 100_000  # documents are encoded in pieces of about this many characters, so all cores work
 
 
 def read(path):
@@ -40,7 +41,8 @@ def documents_of(text):
 
 
 def pieces_of(document):
-    """Cuts at blank lines; a piece keeps its final newlines, so the tokens are those of the whole."""
+    """Cuts at blank lines; a piece keeps its final newlines, so the tokens are those of the
+    whole."""
     start = 0
     while start < len(document):
         end = document.find("\n\n", start + PIECE)
@@ -52,16 +54,22 @@ def pieces_of(document):
 
 
 def train_tokenizer(documents, vocab_size):
-    """Byte-level BPE with the Llama 3 pattern. Pieces keep their newlines, so '."\\n\\n' can become one token."""
+    """Byte-level BPE with the Llama 3 pattern. Pieces keep their newlines, so '."\\n\\n' can become
+    one token."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(LLAMA3_PATTERN), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(LLAMA3_PATTERN), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=SPECIAL, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+        vocab_size=vocab_size,
+        special_tokens=SPECIAL,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator((p for d in documents for p in pieces_of(d)), trainer)
     return tokenizer
 
@@ -93,7 +101,7 @@ def pack(tokenizer, examples):
         learn[number] += [learned] * len(e.ids)
     rows, masks, row, mask = [], [], [], []
     for i, l in zip(ids, learn):
-        i, l = i[:ROW + 1], l[:ROW + 1]
+        i, l = i[: ROW + 1], l[: ROW + 1]
         if len(row) + len(i) > ROW + 1:
             rows.append(row), masks.append(mask)
             row, mask = [], []
@@ -101,7 +109,7 @@ def pack(tokenizer, examples):
     chat_ids = np.zeros((len(rows), ROW + 1), np.uint16)  # id 0 is <|endoftext|>
     chat_learn = np.zeros((len(rows), ROW + 1), bool)
     for n, (row, mask) in enumerate(zip(rows, masks)):
-        chat_ids[n, :len(row)], chat_learn[n, :len(mask)] = row, mask
+        chat_ids[n, : len(row)], chat_learn[n, : len(mask)] = row, mask
     return chat_ids, chat_learn
 
 
@@ -113,16 +121,22 @@ def cut_some(job):
 
 def cut_examples(pool, documents, passes, parts=16):
     lexicon = pool.apply(chat_examples.Lexicon, (documents,))
-    jobs = [(documents[n::parts], lexicon, 1000 * p + n) for p in range(passes) for n in range(parts)]
+    jobs = [
+        (documents[n::parts], lexicon, 1000 * p + n) for p in range(passes) for n in range(parts)
+    ]
     return [e for some in pool.map(cut_some, jobs, chunksize=1) for e in some]
 
 
 def main():
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     a.add_argument("corpus")
     a.add_argument("cache")
     a.add_argument("--vocab-size", type=int, default=8192)
-    a.add_argument("--chat-passes", type=int, default=3, help="how often each book is cut into examples")
+    a.add_argument(
+        "--chat-passes", type=int, default=3, help="how often each book is cut into examples"
+    )
     a.add_argument("--chat-limit", type=int, default=120_000)
     a = a.parse_args()
     started = time.time()
@@ -136,7 +150,9 @@ def main():
 
     # Chat examples are cut by worker processes while the tokenizer is trained.
     pool = multiprocessing.Pool(max(1, (os.cpu_count() or 1) // 2))
-    cutting = concurrent.futures.ThreadPoolExecutor(1).submit(cut_examples, pool, children, a.chat_passes)
+    cutting = concurrent.futures.ThreadPoolExecutor(1).submit(
+        cut_examples, pool, children, a.chat_passes
+    )
 
     os.makedirs(a.cache, exist_ok=True)
     tokenizer = train_tokenizer(children + general, a.vocab_size)
@@ -156,7 +172,14 @@ def main():
     chat_ids, chat_learn = pack(tokenizer, examples)
     np.save(f"{a.cache}/chat_ids.npy", chat_ids)
     np.save(f"{a.cache}/chat_learn.npy", chat_learn)
-    say("chat examples", len(examples), "rows", len(chat_ids), "learned tokens", int(chat_learn.sum()))
+    say(
+        "chat examples",
+        len(examples),
+        "rows",
+        len(chat_ids),
+        "learned tokens",
+        int(chat_learn.sum()),
+    )
     open(f"{a.cache}/done", "w").close()
 
 

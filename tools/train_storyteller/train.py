@@ -47,7 +47,8 @@ def say(*words):
 
 
 class Windows:
-    """Windows of `length` + 1 ids: every epoch all of them once, in random order, cut at a random phase."""
+    """Windows of `length` + 1 ids: every epoch all of them once, in random order, cut at a random
+    phase."""
 
     def __init__(self, path, length, device):
         self.ids = torch.from_numpy(np.load(path).astype(np.int16)).to(device)
@@ -70,7 +71,9 @@ class Text:
     """Children's books and general literature, mixed."""
 
     def __init__(self, cache, length, device):
-        self.children, self.general = (Windows(f"{cache}/{n}.npy", length, device) for n in ("children", "general"))
+        self.children, self.general = (
+            Windows(f"{cache}/{n}.npy", length, device) for n in ("children", "general")
+        )
 
     def take(self, n, share_of_children):
         children = int(share_of_children * n + np.random.rand())
@@ -92,7 +95,9 @@ class Chat:
 
     def take(self, n):
         if len(self.queue) < n:
-            self.queue = torch.cat((self.queue, torch.randperm(len(self.ids), device=self.ids.device)))
+            self.queue = torch.cat(
+                (self.queue, torch.randperm(len(self.ids), device=self.ids.device))
+            )
         rows, self.queue = self.queue[:n], self.queue[n:]
         self.seen += n
         ids = self.ids[rows].long()
@@ -127,7 +132,8 @@ def make_losses(model, teacher, device, teacher_weight):
 
 @torch.no_grad()
 def held_out_loss(model, ids, length, windows, device):
-    """Mean loss per token over evenly spread windows of the held-out text (bf16, for the log only)."""
+    """Mean loss per token over evenly spread windows of the held-out text (bf16, for the log
+    only)."""
     model.eval()
     count = (len(ids) - 1) // length
     chosen = torch.linspace(0, count - 1, min(windows, count)).long().to(device) * length
@@ -136,7 +142,9 @@ def held_out_loss(model, ids, length, windows, device):
         rows = ids[starts[:, None] + torch.arange(length + 1, device=device)].long()
         with torch.autocast(device, dtype=torch.bfloat16):
             logits = model(rows[:, :-1])
-        total += F.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten(), reduction="sum").item()
+        total += F.cross_entropy(
+            logits.float().flatten(0, 1), rows[:, 1:].flatten(), reduction="sum"
+        ).item()
     model.train()
     return total / (len(chosen) * length)
 
@@ -151,7 +159,8 @@ def keep_in_step(step, device):
 
 
 def learn_text(name, model, loss_of, text, until, held_out, a, device):
-    """One whole schedule: short warm-up, cosine; leaves the weights with the best held-out loss in the model."""
+    """One whole schedule: short warm-up, cosine; leaves the weights with the best held-out loss in
+    the model."""
     optimizer = Optimizer(model, a.weight_decay)
     begun = logged = time.time()
     step, losses, first_seen = 0, [], text.seen
@@ -170,17 +179,21 @@ def learn_text(name, model, loss_of, text, until, held_out, a, device):
             now = held_out(160)
             if done > 0.5 and now < best_loss:
                 best_loss, best_weights = now, copy.deepcopy(model.state_dict())
-            say(f"{name} step {step} loss {torch.stack(losses).mean().item():.4f} held-out {now:.4f} lr {lr:.2e} "
-                f"{(text.seen - first_seen) / 1e6:.0f} M tokens, "
-                f"{a.log_every * a.batch * a.length / seconds / 1e3:.0f} k tokens/s")
+            say(
+                f"{name} step {step} loss {torch.stack(losses).mean().item():.4f} held-out"
+                f" {now:.4f} lr {lr:.2e} {(text.seen - first_seen) / 1e6:.0f} M tokens,"
+                f" {a.log_every * a.batch * a.length / seconds / 1e3:.0f} k tokens/s"
+            )
             losses = []
     tokens, seconds = text.seen - first_seen, time.time() - begun
     if best_weights is not None and best_loss < held_out(160):
         say(f"{name}: back to the best held-out loss, {best_loss:.4f}")
         model.load_state_dict(best_weights)
     whole = held_out(EVERYTHING)
-    say(f"{name} done: {step} steps, {tokens / 1e6:.0f} M tokens, {tokens / seconds / 1e3:.0f} k tokens/s, "
-        f"whole held-out text: loss {whole:.4f} perplexity {math.exp(whole):.2f}")
+    say(
+        f"{name} done: {step} steps, {tokens / 1e6:.0f} M tokens, {tokens / seconds / 1e3:.0f} k"
+        f" tokens/s, whole held-out text: loss {whole:.4f} perplexity {math.exp(whole):.2f}"
+    )
 
 
 def learn_chat(model, loss_of, chat, text, until, held_out, a, device):
@@ -198,22 +211,35 @@ def learn_chat(model, loss_of, chat, text, until, held_out, a, device):
         step += 1
         keep_in_step(step, device)
         if step % 200 == 0:
-            say(f"chat step {step} loss {torch.stack(losses).mean().item():.4f} held-out {held_out(160):.4f}")
+            say(
+                f"chat step {step} loss {torch.stack(losses).mean().item():.4f} held-out"
+                f" {held_out(160):.4f}"
+            )
             losses = []
     whole = held_out(EVERYTHING)
-    say(f"chat done: {step} steps, {chat.seen / len(chat.ids):.2f} epochs of {len(chat.ids)} rows, "
-        f"whole held-out text: loss {whole:.4f} perplexity {math.exp(whole):.2f}")
+    say(
+        f"chat done: {step} steps, {chat.seen / len(chat.ids):.2f} epochs of {len(chat.ids)} rows, "
+        f"whole held-out text: loss {whole:.4f} perplexity {math.exp(whole):.2f}"
+    )
 
 
 # ---------------------------------------------------------------------- main
 
 
 def arguments():
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     a.add_argument("corpus", help="folder with train.txt.xz and valid.txt.xz")
     a.add_argument("out")
-    a.add_argument("--cache", default="/tmp/storyteller-cache", help="where prepare.py puts, or has put, its arrays")
-    a.add_argument("--minutes", type=float, default=9.6, help="for everything, preparation and export included")
+    a.add_argument(
+        "--cache",
+        default="/tmp/storyteller-cache",
+        help="where prepare.py puts, or has put, its arrays",
+    )
+    a.add_argument(
+        "--minutes", type=float, default=9.6, help="for everything, preparation and export included"
+    )
     a.add_argument("--teacher-seconds", type=float, default=120, help="0: no teacher")
     a.add_argument("--chat-seconds", type=float, default=25)
     a.add_argument("--export-seconds", type=float, default=40, help="kept free for export.py")
@@ -221,10 +247,17 @@ def arguments():
     a.add_argument("--batch", type=int, default=64, help="rows per step")
     a.add_argument("--lr", type=float, default=3e-3)
     a.add_argument("--chat-lr", type=float, default=2e-4)
-    a.add_argument("--weight-decay", type=float, default=0.8, help="of the matrices; high, the text is seen many times")
+    a.add_argument(
+        "--weight-decay",
+        type=float,
+        default=0.8,
+        help="of the matrices; high, the text is seen many times",
+    )
     a.add_argument("--dropout", type=float, default=0.1)
     a.add_argument("--teacher-weight", type=float, default=0.5)
-    a.add_argument("--children", type=float, default=0.65, help="share of children's books (0.63 of the text)")
+    a.add_argument(
+        "--children", type=float, default=0.65, help="share of children's books (0.63 of the text)"
+    )
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--model", default="{}", help="JSON: changes to model.Config")
     a.add_argument("--no-compile", action="store_true")
@@ -248,8 +281,16 @@ def main():
     os.makedirs(a.out, exist_ok=True)
     preparing = None
     if not os.path.exists(f"{a.cache}/done"):
-        preparing = subprocess.Popen([sys.executable, f"{HERE}/prepare.py", a.corpus, a.cache,
-                                      "--vocab-size", str(config.vocab_size)])
+        preparing = subprocess.Popen(
+            [
+                sys.executable,
+                f"{HERE}/prepare.py",
+                a.corpus,
+                a.cache,
+                "--vocab-size",
+                str(config.vocab_size),
+            ]
+        )
 
     model = Llama(config, a.dropout).to(device)
     teacher = Llama(config).to(device).eval().requires_grad_(False)
@@ -271,13 +312,19 @@ def main():
     say("text ready:", len(text.children.ids), "+", len(text.general.ids), "tokens")
 
     if a.teacher_seconds:
-        learn_text("teacher", model, plain, text, time.time() + a.teacher_seconds, held_out, a, device)
+        learn_text(
+            "teacher", model, plain, text, time.time() + a.teacher_seconds, held_out, a, device
+        )
         teacher.load_state_dict(model.state_dict())
         model.initialise()
     text_ends = STARTED + a.minutes * 60 - a.export_seconds - a.chat_seconds
-    learn_text("text", model, taught if a.teacher_seconds else plain, text, text_ends, held_out, a, device)
-    say(f"epochs so far: children's books {text.children.seen / len(text.children.ids):.1f}, "
-        f"general {text.general.seen / len(text.general.ids):.1f}")
+    learn_text(
+        "text", model, taught if a.teacher_seconds else plain, text, text_ends, held_out, a, device
+    )
+    say(
+        f"epochs so far: children's books {text.children.seen / len(text.children.ids):.1f}, "
+        f"general {text.general.seen / len(text.general.ids):.1f}"
+    )
 
     wait_for(f"{a.cache}/done", preparing)
     chat_ends = STARTED + a.minutes * 60 - a.export_seconds
