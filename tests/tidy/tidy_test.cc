@@ -190,6 +190,22 @@ TEST(Tidy, LinksInDocumentsLeadSomewhere) {
   }
 }
 
+// docs/token.md is a table of places in the code: each file has the function named beside it.
+TEST(Tidy, TheTokensJourneyNamesPlacesThatExist) {
+  const std::regex row(R"(^\| \d+ \|.*\| `([^`]+)` \| `(\w+)` \|.*)");
+  size_t places = 0;
+  for (const std::string& line : Lines(kRoot / "docs/token.md")) {
+    std::smatch match;
+    if (!std::regex_match(line, match, row)) continue;
+    ++places;
+    std::stringstream code;
+    code << std::ifstream(kRoot / match[1].str()).rdbuf();
+    EXPECT_TRUE(std::regex_search(code.str(), std::regex("\\b" + match[2].str() + "\\b")))
+        << match[1] << " has no " << match[2];
+  }
+  EXPECT_GT(places, 10u);
+}
+
 TEST(Tidy, LockFilesHoldNoResolvedAddresses) {
   for (const auto& file : {kRoot / "web/package-lock.json"}) {
     for (const std::string& line : Lines(file)) {
