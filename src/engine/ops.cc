@@ -29,7 +29,9 @@ constexpr Operator kOperators[] = {
     {"", "Softmax", PlanSoftmax},
     {"", "Tanh", PlanTanh},
     {"", "Transpose", PlanTranspose},
+    {"com.microsoft", "GatherBlockQuantized", PlanGatherBlockQuantized},
     {"com.microsoft", "GroupQueryAttention", PlanAttention},
+    {"com.microsoft", "MatMulNBits", PlanMatMulNBits},
 };
 
 // The attribute if it is there and of type T; null if it is not there.
@@ -43,6 +45,15 @@ Result<const T*> Typed(const onnx::Node& node, std::string_view name) {
 }
 
 }  // namespace
+
+Result<RowsOf> SplitLastDim(const Shape& shape) {
+  if (!shape.back().IsFixed()) {
+    return Unsupported(
+        StrCat("works along the last dim of ", ToString(shape), ", which would mix rows"));
+  }
+  return RowsOf{*ElementCount(std::span(shape).first(shape.size() - 1)),
+                static_cast<size_t>(shape.back().factor)};
+}
 
 PlanNode FindOperator(std::string_view domain, std::string_view op_type) {
   for (const Operator& entry : kOperators) {
@@ -67,6 +78,12 @@ Result<const Value*> NodeContext::Computed(size_t index) const {
 }
 
 Result<const Weight*> NodeContext::Constant(size_t index) const {
+  ASSIGN_OR_RETURN(const Weight* weight, ConstantUnloaded(index));
+  RETURN_IF_ERROR(weights.Load(*weight));
+  return weight;
+}
+
+Result<const Weight*> NodeContext::ConstantUnloaded(size_t index) const {
   ASSIGN_OR_RETURN(const Value* value, Required(index));
   if (value->kind == Value::Kind::kConstant) return value->weight;
   return Unsupported(StrCat("input ", index, " \"", value->name, "\" is not a constant"));

@@ -48,6 +48,7 @@ struct StageFacts {
   std::vector<uint32_t> kv_blocks;   // Of each layer in kv_layout; ascending.
   uint32_t positions_max = 0;        // Rotary tables lower it.
   uint32_t vocabulary = UINT32_MAX;  // Look-ups of tokens lower it.
+  uint64_t block_row_bytes = 0;      // The largest BlockRows::BytesPerRow of a product.
 };
 
 // A node that is being planned.
@@ -57,14 +58,16 @@ struct NodeContext {
   ValueId output = 0;                // The id that its first output gets.
   WeightTable& weights;
   StageFacts& facts;
+  const StageOptions& options;
 
   // kInvalidArgument / kUnimplemented with the detail; the planner adds the node's name.
   // The input at `index`, which must be there.
   Result<const Value*> Required(size_t index) const;
   // The same, a computed value of at least one dim.
   Result<const Value*> Computed(size_t index) const;
-  // The same, a constant.
+  // The same, a constant, with its bytes or perhaps not yet.
   Result<const Weight*> Constant(size_t index) const;
+  Result<const Weight*> ConstantUnloaded(size_t index) const;
   // Fails unless there are `least` to `most` inputs, `outputs` outputs, and no attributes but
   // those named.
   Status Expect(size_t least, size_t most, size_t outputs,
@@ -83,6 +86,8 @@ struct PlannedNode {
   Shape shape;
   std::unique_ptr<Step> step;
   const Value* alias = nullptr;
+  // Of an alias of a constant: the constant under other dims, if not the same.
+  const Weight* weight = nullptr;
 };
 
 inline std::unexpected<Error> Invalid(std::string detail) {
@@ -112,5 +117,15 @@ Result<PlannedNode> PlanTranspose(const NodeContext& context);
 Result<PlannedNode> PlanConcat(const NodeContext& context);
 Result<PlannedNode> PlanSlice(const NodeContext& context);
 Result<PlannedNode> PlanAttention(const NodeContext& context);
+Result<PlannedNode> PlanMatMulNBits(const NodeContext& context);
+Result<PlannedNode> PlanGatherBlockQuantized(const NodeContext& context);
+
+// The dims before the last one as one count, and the last one, which must not grow: what the
+// row-wise operators work on.
+struct RowsOf {
+  Extent rows;
+  size_t width = 0;
+};
+Result<RowsOf> SplitLastDim(const Shape& shape);
 
 }  // namespace shoal::engine

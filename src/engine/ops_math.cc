@@ -102,21 +102,6 @@ Result<PlannedNode> PlanUnary(Unary op, const NodeContext& context) {
   return planned;
 }
 
-// The dims before the last one as one count, and the last one, which must not grow: what the
-// row-wise operators work on.
-struct RowsOf {
-  Extent rows;
-  size_t width = 0;
-};
-Result<RowsOf> SplitLastDim(const Shape& shape) {
-  if (!shape.back().IsFixed()) {
-    return Unsupported(
-        StrCat("works along the last dim of ", ToString(shape), ", which would mix rows"));
-  }
-  return RowsOf{*ElementCount(std::span(shape).first(shape.size() - 1)),
-                static_cast<size_t>(shape.back().factor)};
-}
-
 class MatMulStep : public Step {
  public:
   MatMulStep(ValueId a, MatMulWeight weight, Extent rows, ValueId out)

@@ -230,17 +230,27 @@ Result<PlannedNode> PlanGather(const NodeContext& context) {
 
 Result<PlannedNode> PlanReshape(const NodeContext& context) {
   RETURN_IF_ERROR(context.Expect(2, 2, 1, {"allowzero"}));
-  ASSIGN_OR_RETURN(const Value* x, context.Computed(0));
+  ASSIGN_OR_RETURN(const Value* x, context.Required(0));
+  const bool is_constant = x->kind == Value::Kind::kConstant;
+  if (!is_constant) {
+    ASSIGN_OR_RETURN(x, context.Computed(0));
+  }
   ASSIGN_OR_RETURN(const int64_t allow_zero, context.Int("allowzero", 0));
   ASSIGN_OR_RETURN(const Weight* weight, context.Constant(1));
   ASSIGN_OR_RETURN(const std::vector<int64_t> numbers, WeightTable::AsInts(*weight));
   if (allow_zero != 0) return Unsupported("attribute allowzero = 1");
   ASSIGN_OR_RETURN(Shape shape, ReshapedTo(x->shape, numbers));
-  if (!IsRowMajor(x->shape) || !IsRowMajor(shape)) {
+  if (!is_constant && (!IsRowMajor(x->shape) || !IsRowMajor(shape))) {
     return Unsupported(
         StrCat("reshaping ", ToString(x->shape), " to ", ToString(shape), " would mix rows"));
   }
-  return PlannedNode{std::move(shape), nullptr, x};
+  PlannedNode planned{std::move(shape), nullptr, x};
+  if (is_constant) {
+    std::vector<size_t> dims;
+    for (const Extent& extent : planned.shape) dims.push_back(extent.factor);
+    planned.weight = context.weights.WithDims(*x->weight, std::move(dims));
+  }
+  return planned;
 }
 
 Result<PlannedNode> PlanTranspose(const NodeContext& context) {

@@ -24,7 +24,8 @@ std::string DescribeNode(const onnx::Node& node) {
 class Planner {
  public:
   Planner(const onnx::Model& model, WeightSource& source, const StageOptions& options)
-      : graph_(model.graph), source_(source) {
+      : graph_(model.graph), options_(options) {
+    plan_.weights = WeightTable(&source);
     facts_.positions_max = options.positions_max;
   }
 
@@ -41,7 +42,7 @@ class Planner {
   Value& NewValue(std::string_view name, Value::Kind kind);
 
   const onnx::Graph& graph_;
-  WeightSource& source_;
+  const StageOptions& options_;
   Plan plan_;
   StageFacts facts_;
   std::vector<std::unique_ptr<Value>> values_;
@@ -74,7 +75,7 @@ Status Planner::AddInitializers() {
       return Unsupported(StrCat("initializer ", tensor.name, " has no elements or more than ",
                                 kShapeRankMax, " dims"));
     }
-    ASSIGN_OR_RETURN(const Weight* weight, plan_.weights.Add(tensor, source_));
+    ASSIGN_OR_RETURN(const Weight* weight, plan_.weights.Add(tensor));
     Value& value = NewValue(tensor.name, Value::Kind::kConstant);
     value.weight = weight;
     for (const size_t dim : weight->dims) value.shape.push_back({dim, Unit::kOne});
@@ -146,7 +147,8 @@ Status Planner::AddNode(const onnx::Node& node) {
   const PlanNode plan_node = FindOperator(node.domain, node.op_type);
   if (plan_node == nullptr) return Unsupported("this operator is not supported");
   const size_t index = static_cast<size_t>(&node - graph_.nodes.data()) + 1;
-  NodeContext context{node, {}, static_cast<ValueId>(values_.size()), plan_.weights, facts_};
+  NodeContext context{node,          {},     static_cast<ValueId>(values_.size()),
+                      plan_.weights, facts_, options_};
   for (const std::string& input : node.inputs) {
     context.inputs.push_back(input.empty() ? nullptr : by_name_.at(input));
   }
@@ -168,7 +170,7 @@ Status Planner::AddNode(const onnx::Node& node) {
   output.shape = std::move(planned.shape);
   made_at_[output.id] = index;
   if (planned.alias != nullptr) {
-    output.weight = planned.alias->weight;
+    output.weight = planned.weight != nullptr ? planned.weight : planned.alias->weight;
     root_of_[output.id] = root_of_[planned.alias->id];
   }
   for (size_t i = 1; i < node.outputs.size(); ++i) {
@@ -270,6 +272,7 @@ Result<Plan> Planner::Run() {
   RETURN_IF_ERROR(FindOutputs());
   RETURN_IF_ERROR(AssignBuffers());
   plan_.kv_layout = std::move(facts_.kv_layout);
+  plan_.block_row_bytes = facts_.block_row_bytes;
   return std::move(plan_);
 }
 

@@ -314,7 +314,7 @@ TEST(Plan, ReportsMissingWeights) {
   const Model model = llama.Join(0, 4);
   llama.source().blobs.erase("block.2.up.weight");
   EXPECT_THAT(LoadError(model, llama.source()),
-              HasSubstr("not_found: loading a stage: weight block.2.up.weight: no blob"));
+              HasSubstr("(ai.onnx.MatMul): weight block.2.up.weight: no blob"));
 }
 
 // A view that is not aligned to its elements must be copied, not read in place.
@@ -351,7 +351,8 @@ TEST(Plan, RefusesViewsOfTheWrongSize) {
   Short source;
   EXPECT_THAT(LoadError(Small({MakeNode("MatMul", "m", {"hidden.1", "w"}, {"hidden.2"})}, {tensor}),
                         source),
-              HasSubstr("data_loss: loading a stage: weight w: 0 bytes came for 64"));
+              HasSubstr("data_loss: loading a stage: node \"m\" (ai.onnx.MatMul): weight w: 0 "
+                        "bytes came for 64"));
 }
 
 TEST(Io, ParsesNames) {

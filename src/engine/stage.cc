@@ -37,6 +37,7 @@ struct Stage::Impl {
   std::vector<uint32_t> output_rows;
   std::vector<std::vector<float>> buffers;
   std::vector<float> scores;
+  Serial serial;
   RunFrame frame;
 
   Result<Session*> Find(SessionId id);
@@ -120,9 +121,10 @@ Status Stage::Impl::PrepareBuffers(std::span<const Row> rows, const Input& input
   frame.counts = {rows.size(), logit_rows.size()};
   uint64_t floats = 0;
   for (const BufferSize& size : plan.buffers) floats += size.In(frame.counts);
-  if (floats > options.scratch_bytes_max / sizeof(float)) {
+  const uint64_t bytes = floats * sizeof(float) + rows.size() * plan.block_row_bytes;
+  if (bytes > options.scratch_bytes_max) {
     return Fail(Code::kResourceExhausted,
-                StrCat(rows.size(), " rows need ", FormatSize(floats * sizeof(float)),
+                StrCat(rows.size(), " rows need ", FormatSize(bytes),
                        " of working memory, more than ", FormatSize(options.scratch_bytes_max)));
   }
   buffers.resize(plan.buffers.size());
@@ -144,6 +146,8 @@ Status Stage::Impl::PrepareBuffers(std::span<const Row> rows, const Input& input
   frame.tokens = input.tokens;
   frame.logit_rows = logit_rows;
   frame.scores = scores;
+  frame.parallel = options.parallel != nullptr ? options.parallel : &serial;
+  frame.block_rows_of = kNoValue;
   if (plan.input_buffer != kNoBuffer) {
     std::ranges::copy(input.hidden, buffers[plan.input_buffer].begin());
   }

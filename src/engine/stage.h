@@ -23,9 +23,12 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "engine/parallel.h"
 #include "onnx/model.h"
 
 namespace shoal::engine {
+
+struct BlockKernels;
 
 // Where the bytes of external initialisers come from: a memory-mapped pack, a cache in a tab.
 class WeightSource {
@@ -33,6 +36,9 @@ class WeightSource {
   virtual ~WeightSource() = default;
   // Exactly range.length bytes. The view must stay valid as long as the stage that asked lives.
   virtual Result<Bytes> Map(const onnx::ExternalData& range) = 0;
+  // The engine holds these bytes in a form of its own and reads the view no more; it may map the
+  // range again.
+  virtual void Release(const onnx::ExternalData&) {}
 };
 
 struct StageOptions {
@@ -45,6 +51,14 @@ struct StageOptions {
   uint64_t kv_bytes_max = uint64_t{8} << 30;
   // Of a session whose graph sets no limit; a graph with rotary tables ends where they end.
   uint32_t positions_max = 1 << 20;
+  // Multiply q4 and q8 weights with float activations. Else activations are rounded to int8 in
+  // blocks of 32 (kernels/block_rows.h), which is several times as fast.
+  bool exact = false;
+  // What loops are spread over; null for the caller's thread alone. Must outlive the stage. The
+  // result does not depend on it.
+  Parallel* parallel = nullptr;
+  // Null for the best that this machine has. The result does not depend on it.
+  const BlockKernels* block_kernels = nullptr;
 };
 
 // What a stage is, as its graph says it.

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "base/str_cat.h"
+#include "engine/kernels/block_kernels.h"
 #include "engine/testing/tiny_llama.h"
 
 namespace shoal::engine {
@@ -157,6 +158,65 @@ TEST(Stage, StepsGiveTheBitsOfThePrefill) {
     }
     EXPECT_EQ(steps, whole);
     EXPECT_EQ(*stage->Position(kA), tokens.size());
+  }
+}
+
+const BlockFormat kFormats[] = {BlockFormat::kQ4, BlockFormat::kQ8};
+
+TinyConfig BlockConfig(BlockFormat format, bool is_tied) {
+  return {.hidden = 96,
+          .head_size = 16,
+          .rotary_pairs = 8,
+          .ffn = 172,
+          .vocabulary = 72,
+          .is_tied = is_tied,
+          .blocks = format};
+}
+
+TEST(Stage, MultipliesBlocksAsTheReference) {
+  for (const BlockFormat format : kFormats) {
+    for (const bool is_tied : {false, true}) {
+      TinyLlama llama(BlockConfig(format, is_tied), 21);
+      const std::vector<int32_t> tokens = Tokens(17, 5, 72);
+      const auto reference = llama.Reference(tokens);
+      const auto exact = Load(llama, 0, 4, {.exact = true});
+      ASSERT_TRUE(exact->Open(kA, 24));
+      const auto logits = RunOk(*exact, Rows(kA, 0, 17), Input::Tokens(tokens));
+      EXPECT_LT(RelativeError(logits, reference), 2e-6);
+      // Activations in int8 differ by at most 1/254 of their block's largest; over these sums that
+      // comes to about 2 % of the largest logit.
+      EXPECT_LT(RelativeError(Prefill(llama, tokens), reference), 0.03);
+    }
+  }
+}
+
+TEST(Stage, ReleasesTheViewsOfBlocks) {
+  TinyLlama llama(BlockConfig(BlockFormat::kQ4, true), 22);
+  const auto stage = Load(llama, 0, 4);
+  // What stays are the views of the five norms' float scales.
+  EXPECT_EQ(llama.source().views, 5);
+}
+
+// One result, whatever runs it: rows alone or together, threads, instruction sets.
+TEST(Stage, BlocksHaveTheSameBitsOnEveryPath) {
+  for (const BlockFormat format : kFormats) {
+    TinyLlama llama(BlockConfig(format, false), 23);
+    const std::vector<int32_t> tokens = Tokens(23, 6, 72);
+    const std::vector<float> whole = Prefill(llama, tokens);
+    for (const BlockKernels* kernels : BlockKernelsHere()) {
+      for (const size_t step : {1, 2, 3, 8, 23}) {
+        const auto stage = Load(llama, 0, 4, {.block_kernels = kernels});
+        ASSERT_TRUE(stage->Open(kA, 24));
+        std::vector<float> steps;
+        for (uint32_t p = 0; p < tokens.size(); p += static_cast<uint32_t>(step)) {
+          const size_t count = std::min<size_t>(step, tokens.size() - p);
+          const auto logits =
+              RunOk(*stage, Rows(kA, p, count), Input::Tokens(std::span(tokens).subspan(p, count)));
+          steps.insert(steps.end(), logits.begin(), logits.end());
+        }
+        EXPECT_EQ(steps, whole) << kernels->name << " " << step;
+      }
+    }
   }
 }
 

@@ -6,13 +6,16 @@
 #include <span>
 #include <vector>
 
+#include "engine/kernels/block_rows.h"
 #include "engine/kv_cache.h"
+#include "engine/parallel.h"
 #include "engine/shape.h"
 
 namespace shoal::engine {
 
 // A number that the plan gives every value of the graph.
 using ValueId = uint32_t;
+inline constexpr ValueId kNoValue = UINT32_MAX;
 
 // Where one row of a run stands.
 struct RowPlace {
@@ -28,6 +31,10 @@ struct RunFrame {
   std::span<const int32_t> logit_rows;  // [selected], ascending.
   std::span<float> scores;              // Scratch: one float for every position of any row.
   std::vector<float*> data;             // Of every value, by its id; null if it has no buffer.
+  Parallel* parallel = nullptr;
+  // Scratch: the rows of the value `block_rows_of` in int8, for products with q4 and q8 weights.
+  BlockRows block_rows;
+  ValueId block_rows_of = kNoValue;
 };
 
 // Reads the frame's data of its inputs and fills that of its output. Cannot fail: whatever could

@@ -1,5 +1,6 @@
 #include "engine/testing/tiny_llama.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -29,8 +30,11 @@ int64_t Signed(size_t value) { return static_cast<int64_t>(value); }
 Result<Bytes> BlobSource::Map(const onnx::ExternalData& range) {
   const auto blob = blobs.find(range.location);
   if (blob == blobs.end()) return Fail(Code::kNotFound, "no blob " + range.location);
+  ++views;
   return Bytes(blob->second).subspan(range.offset, range.length);
 }
+
+void BlobSource::Release(const onnx::ExternalData&) { --views; }
 
 // Writes one block's graph; every weight becomes a blob at an offset of 64.
 class TinyLlama::BlockWriter {
@@ -67,8 +71,45 @@ class TinyLlama::BlockWriter {
     if (type == DType::kF32) return full;
     return Add("Cast", name + ".f32", {full}, {{"to", int64_t{1}}});
   }
+  // The codes and scales of a matrix, with the dims given to the codes; the scales' name is that of
+  // their cast.
+  std::pair<std::string, std::string> BlockWeight(const std::string& name, const Matrix& matrix,
+                                                  std::vector<int64_t> dims,
+                                                  bool is_shared = false) {
+    const std::string full = is_shared ? name : prefix_ + name;
+    const auto add = [&](const std::string& part, DType type, std::vector<int64_t> part_dims,
+                         Bytes bytes) {
+      ByteVector& blob = llama_.source_.blobs[part];
+      blob.assign(bytes.begin(), bytes.end());
+      graph().initializers.push_back(
+          {part, type, std::move(part_dims), {}, onnx::ExternalData{part, 0, blob.size()}});
+    };
+    add(full + ".codes", DType::kU8, std::move(dims), matrix.codes);
+    const Bytes scales(reinterpret_cast<const uint8_t*>(matrix.scales.data()),
+                       2 * matrix.scales.size());
+    add(full + ".scales", DType::kF16, {Signed(matrix.out), Signed(BlocksPerRow(matrix.in))},
+        scales);
+    return {full + ".codes",
+            Add("Cast", name + ".scales.f32", {full + ".scales"}, {{"to", int64_t{1}}})};
+  }
+  std::string BlockMatMul(const std::string& name, const std::string& input, const Matrix& matrix,
+                          std::string output) {
+    const BlockFormat format = *llama_.config_.blocks;
+    const auto [codes, scales] = BlockWeight(
+        name + ".weight", matrix,
+        {Signed(matrix.out), Signed(BlocksPerRow(matrix.in)), Signed(BlockCodeBytes(format))});
+    const std::string result = Add("MatMulNBits", name, {input, codes, scales},
+                                   {{"K", Signed(matrix.in)},
+                                    {"N", Signed(matrix.out)},
+                                    {"bits", int64_t{BlockBits(format)}},
+                                    {"block_size", Signed(kBlockValues)}},
+                                   std::move(output));
+    graph().nodes.back().domain = "com.microsoft";
+    return result;
+  }
   std::string MatMul(const std::string& name, const std::string& input, const Matrix& matrix,
                      std::string output = "") {
+    if (llama_.config_.blocks) return BlockMatMul(name, input, matrix, std::move(output));
     Vector transposed;
     for (size_t i = 0; i < matrix.in; ++i) {
       for (size_t o = 0; o < matrix.out; ++o) {
@@ -119,6 +160,7 @@ void TinyLlama::MakeWeights(uint64_t seed) {
   const auto matrix = [&](size_t out, size_t in) {
     Matrix result{out, in, Vector(out * in)};
     for (double& value : result.values) value = number(0, 1.5 / std::sqrt(static_cast<double>(in)));
+    if (config_.blocks) Quantize(result);
     return result;
   };
   const auto scale = [&] {
@@ -139,11 +181,41 @@ void TinyLlama::MakeWeights(uint64_t seed) {
   head_ = config_.is_tied ? embedding_ : matrix(config_.vocabulary, hidden);
 }
 
+void TinyLlama::Quantize(Matrix& matrix) const {
+  const size_t blocks = BlocksPerRow(matrix.in);
+  const size_t code_bytes = blocks * BlockCodeBytes(*config_.blocks);
+  matrix.codes.resize(matrix.out * code_bytes);
+  matrix.scales.resize(matrix.out * blocks);
+  for (size_t row = 0; row < matrix.out; ++row) {
+    const auto at = matrix.values.begin() + Signed(row * matrix.in);
+    std::vector<float> floats(at, at + Signed(matrix.in));
+    const auto codes = std::span(matrix.codes).subspan(row * code_bytes, code_bytes);
+    const auto scales = std::span(matrix.scales).subspan(row * blocks, blocks);
+    QuantizeRow(*config_.blocks, floats, codes, scales);
+    DequantizeRow(*config_.blocks, codes, scales, floats);
+    std::ranges::copy(floats, at);
+  }
+}
+
 onnx::Model TinyLlama::EmbeddingBlock() {
   BlockWriter writer(*this, 0);
   writer.graph().inputs = {
       Value("tokens", DType::kI32, {Dim::Symbolic("batch"), Dim::Symbolic("sequence")})};
   writer.graph().outputs = {Value("hidden.1", DType::kF32, HiddenDims(Signed(config_.hidden)))};
+  if (config_.blocks && config_.hidden % kBlockValues == 0) {
+    const auto [codes, scales] = writer.BlockWeight(
+        config_.is_tied ? "tied" : "table", embedding_,
+        {Signed(config_.vocabulary), Signed(embedding_.codes.size() / config_.vocabulary)},
+        config_.is_tied);
+    writer.Add("GatherBlockQuantized", "look_up", {codes, "tokens", scales},
+               {{"bits", int64_t{BlockBits(*config_.blocks)}},
+                {"block_size", Signed(kBlockValues)},
+                {"gather_axis", int64_t{0}},
+                {"quantize_axis", int64_t{1}}},
+               "hidden.1");
+    writer.graph().nodes.back().domain = "com.microsoft";
+    return writer.Take();
+  }
   if (!config_.is_tied) {
     const std::string table =
         writer.Weight("table", {config_.vocabulary, config_.hidden}, embedding_.values);
@@ -239,6 +311,25 @@ onnx::Model TinyLlama::HeadBlock() {
   const std::string rows =
       writer.Add("Gather", "pick", {flat, "logit_rows"}, {{"axis", int64_t{0}}});
   const std::string normed = writer.Norm("norm", rows, final_norm_);
+  if (config_.blocks && config_.is_tied) {
+    // The embedding's codes under the dims that a product wants.
+    const BlockFormat format = *config_.blocks;
+    const auto [codes, scales] = writer.BlockWeight(
+        "tied", head_,
+        {Signed(config_.vocabulary), Signed(head_.codes.size() / config_.vocabulary)}, true);
+    graph.initializers.push_back(
+        Ints("tied.dims",
+             {Signed(head_.out), Signed(BlocksPerRow(head_.in)), Signed(BlockCodeBytes(format))}));
+    const std::string turned = writer.Add("Reshape", "tied.blocks", {codes, "tied.dims"});
+    writer.Add("MatMulNBits", "head", {normed, turned, scales},
+               {{"K", Signed(head_.in)},
+                {"N", Signed(head_.out)},
+                {"bits", int64_t{BlockBits(format)}},
+                {"block_size", Signed(kBlockValues)}},
+               "logits");
+    graph.nodes.back().domain = "com.microsoft";
+    return writer.Take();
+  }
   if (!config_.is_tied) {
     writer.MatMul("head", normed, head_, "logits");
     return writer.Take();

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/stage.h"
 #include "onnx/model.h"
+#include "tensor/blocks.h"
 
 namespace shoal::engine::testing {
 
@@ -28,14 +30,19 @@ struct TinyConfig {
   float softcap = 0;
   bool is_tied = false;
   DType weight_type = DType::kF32;
+  // Matrices, and the embedding where `hidden` is whole blocks, in this format instead.
+  std::optional<BlockFormat> blocks;
 };
 
 // Gives external data from named blobs.
 class BlobSource : public WeightSource {
  public:
   Result<Bytes> Map(const onnx::ExternalData& range) override;
+  void Release(const onnx::ExternalData& range) override;
 
   std::map<std::string, ByteVector> blobs;
+  // Views that were mapped and not released.
+  int views = 0;
 };
 
 class TinyLlama {
@@ -60,6 +67,9 @@ class TinyLlama {
     size_t out = 0;
     size_t in = 0;
     Vector values;
+    // In TinyConfig::blocks, whose exact values `values` then are.
+    ByteVector codes;
+    std::vector<uint16_t> scales;
 
     Vector Times(const Vector& x) const;
   };
@@ -71,6 +81,7 @@ class TinyLlama {
   };
 
   void MakeWeights(uint64_t seed);
+  void Quantize(Matrix& matrix) const;
   Vector Turned(const Vector& heads, size_t position) const;
   Vector Attend(const Vector& q, const std::vector<Vector>& keys,
                 const std::vector<Vector>& values) const;
