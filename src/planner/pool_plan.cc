@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "planner/anneal.h"
 #include "planner/conversion.h"
 #include "planner/divide.h"
 #include "planner/improve.h"
@@ -14,21 +15,25 @@ namespace {
 
 // How much is tried, by the size of the pool: small pools nearly everything.
 struct Effort {
-  size_t starts;        // First pipelines from which the whole plan is grown.
-  size_t evaluations;   // Edits of each that local search may judge.
+  size_t starts;       // First pipelines from which the whole plan is grown.
+  size_t evaluations;  // Edits of each that local search may judge.
   GrowEffort grow;
+  size_t anneal = 0;  // Steps of each of three walks of annealing from the best of them.
 };
 
 Effort EffortFor(size_t volunteers) {
-  if (volunteers <= 8) return {.starts = 8, .evaluations = 4000, .grow = {}};
+  if (volunteers <= 8) {
+    return {.starts = 8, .evaluations = 4000, .grow = {}, .anneal = 20'000};
+  }
   const SearchEffort quick = {
       .bisections = 6, .caps = 2, .shapes = 2, .orders = 2, .polished = 1, .evaluations = 1000};
   if (volunteers <= 20) {
-    return {.starts = 4, .evaluations = 3000, .grow = {.weakest = 4, .search = quick}};
+    return {.starts = 4,
+            .evaluations = 3000,
+            .grow = {.weakest = 4, .search = quick},
+            .anneal = 20'000};
   }
-  return {.starts = 2,
-          .evaluations = 2000,
-          .grow = {.weakest = 3, .spares = 12, .search = quick}};
+  return {.starts = 2, .evaluations = 2000, .grow = {.weakest = 3, .spares = 12, .search = quick}};
 }
 
 // The simple division by memory: found in another way, so it may exist where the search failed.
@@ -58,6 +63,14 @@ Draft PlanSmall(const Costs& costs, std::span<const Index> everyone) {
     Grow(draft, effort.grow);
     if (draft.effective() < best.effective()) best = std::move(draft);
   }
+  if (effort.anneal > 0 && everyone.size() > 1 && !best.pipelines().empty()) {
+    for (const uint64_t seed : {1, 2, 3}) {
+      Draft annealed = best;
+      Anneal(annealed, effort.anneal, seed);
+      Improve(annealed, effort.evaluations);
+      if (annealed.effective() < best.effective()) best = std::move(annealed);
+    }
+  }
   return best;
 }
 
@@ -68,8 +81,8 @@ Result<PoolPlan> PlanPool(const Problem& problem) {
   const Costs costs(problem);
   std::vector<Index> everyone(costs.volunteer_count());
   std::iota(everyone.begin(), everyone.end(), Index{0});
-  const Draft draft = everyone.size() <= kSmallPool ? PlanSmall(costs, everyone)
-                                                    : PlanLarge(costs, everyone);
+  const Draft draft =
+      everyone.size() <= kSmallPool ? PlanSmall(costs, everyone) : PlanLarge(costs, everyone);
   return draft.pipelines().empty() ? NoPlan(problem) : Finish(draft);
 }
 
