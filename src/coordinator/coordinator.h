@@ -1,4 +1,5 @@
-// The coordinator: one process that serves the pages, the pack, the volunteers' sockets and the API.
+// The coordinator: one process that serves the pages, the pack, the volunteers' sockets and the
+// API.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,7 @@ struct GenerationRequest {
   wire::Sampling sampling;
   uint32_t max_tokens = 0;       // At least 1; prompt + max_tokens fits the context.
   std::vector<int32_t> end_ids;  // The generation ends after any of these; empty: ignore EOS.
-  std::string client;            // Who pays: an API key's name or an address. For fairness and logs.
+  std::string client;  // Who pays: an API key's name or an address. For fairness and logs.
 };
 
 enum class FinishReason : uint8_t {

@@ -97,7 +97,8 @@ TEST(Json, RefusesWhatIsNotTheFrame) {
 
 TEST(Json, ReadsEscapes) {
   const auto frame = FromJson(
-      R"({"kind":"bye","to":0,"from":0,"body":{"reason":"\"\\\/\b\f\n\r\t\u0000\u00fc\ud83d\udc1f"}})");
+      R"({"kind":"bye","to":0,"from":0,)"
+      R"("body":{"reason":"\"\\\/\b\f\n\r\t\u0000\u00fc\ud83d\udc1f"}})");
   ASSERT_TRUE(frame.has_value()) << frame.error().ToString();
   const std::string reason = std::get<Bye>(frame->body).reason;
   EXPECT_EQ(reason, std::string("\"\\/\b\f\n\r\t\0ü🐟", 15));

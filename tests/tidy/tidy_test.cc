@@ -143,7 +143,8 @@ TEST(Tidy, BannedCallsDoNotAppear) {
 
 TEST(Tidy, PortableCoreHasNoThreadsClocksOrStreams) {
   const std::regex banned(
-      R"(#include <(thread|mutex|chrono|iostream|fstream|sstream|filesystem|future|format|random)>)");
+      R"(#include <(thread|mutex|chrono|iostream|fstream|sstream|)"
+      R"(filesystem|future|format|random)>)");
   for (const char* room : {"base", "tensor", "onnx", "sampler", "engine", "wire", "wasm"}) {
     for (const fs::path& file : Files(kRoot / "src" / room, {".h", ".cc"})) {
       const std::string name = Name(file);
@@ -192,7 +193,7 @@ TEST(Tidy, LinksInDocumentsLeadSomewhere) {
 
 // docs/token.md is a table of places in the code: each file has the function named beside it.
 TEST(Tidy, TheTokensJourneyNamesPlacesThatExist) {
-  const std::regex row(R"(^\| \d+ \|.*\| `([^`]+)` \| `(\w+)` \|.*)");
+  const std::regex row(R"(^\| \d+ \|[^|]*\| `([^`]+)` \| `(\w+)` \|.*)");
   size_t places = 0;
   for (const std::string& line : Lines(kRoot / "docs/token.md")) {
     std::smatch match;

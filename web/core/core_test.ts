@@ -73,7 +73,8 @@ describe("frames", () => {
     const bytes = core.encode(step);
     expect(codeOf(() => core.decode(new Uint8Array(0)))).toMatch(/^invalid_argument: a frame of 0/);
     expect(codeOf(() => core.decode(bytes.subarray(1)))).toMatch(/^invalid_argument: not a Shoal/);
-    expect(codeOf(() => core.header(bytes.subarray(0, 20)))).toMatch(/^invalid_argument: the header/);
+    const header = codeOf(() => core.header(bytes.subarray(0, 20)));
+    expect(header).toMatch(/^invalid_argument: the header/);
     const newer = bytes.slice();
     newer[2] = 9;
     expect(codeOf(() => core.decode(newer))).toBe(
@@ -114,7 +115,8 @@ describe("frames", () => {
 
   test("text is mended: lone surrogates and long reasons", () => {
     const reason = (text: string): string => {
-      const frame = core.decode(core.encode({ kind: "bye", to: 0, from: 1, body: { reason: text } }));
+      const bytes = core.encode({ kind: "bye", to: 0, from: 1, body: { reason: text } });
+      const frame = core.decode(bytes);
       return (frame as FrameOf<"bye">).body.reason;
     };
     expect(reason('grün 🐟 "\\\n')).toBe('grün 🐟 "\\\n');

@@ -32,7 +32,9 @@ test("counts that a number cannot hold are refused", () => {
       from: 1,
       body: { generation: 1, done: false, bytes_done: bytes, bytes_total: 1, bytes_fetched: 0 },
     });
-  for (const bytes of [-1, 0.5, Number.NaN, 2 ** 53]) expect(() => ready(bytes)).toThrow("bytes_done");
+  for (const bytes of [-1, 0.5, Number.NaN, 2 ** 53]) {
+    expect(() => ready(bytes)).toThrow("bytes_done");
+  }
   const text =
     '{"kind":"ready","to":0,"from":1,"body":{"generation":1,"done":false,' +
     '"bytes_done":"9007199254740992","bytes_total":"1","bytes_fetched":"0"}}';

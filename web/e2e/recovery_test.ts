@@ -31,7 +31,7 @@ afterAll(async () => {
   expect(await coordinator.stop()).toBe(0);
 });
 
-// Three tabs that are ready, in the order of their blocks; `urls` are their ways to the coordinator.
+// Three ready tabs in the order of their blocks; `urls` are their ways to the coordinator.
 async function openTabs(...urls: string[]): Promise<Tab[]> {
   await coordinator.untilStatus("the last test's tabs to go", (s) => s.volunteers.length === 0);
   tabs.push(...(await Promise.all(urls.map((url) => Tab.lend(url)))));

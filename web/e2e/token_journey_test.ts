@@ -1,5 +1,5 @@
-// docs/token.md, held against the trace of a real run: the events that its table names happen, in its
-// order, and each token passes through every block once.
+// docs/token.md, held against the trace of a real run: the events that its table names happen in
+// its order, and each token passes through every block once.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
