@@ -3,6 +3,7 @@
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)  # Asio and Beast: sockets, HTTP, WebSocket; JSON
 find_package(OpenSSL REQUIRED)                     # TLS and SHA-256
+find_package(hwy REQUIRED)                         # vector code for the processor at hand
 find_package(CLI11 REQUIRED)                       # command line
 find_package(fmt REQUIRED)                         # formatting (libstdc++ 12 has no std::format)
 find_package(spdlog REQUIRED)                      # structured logs

@@ -58,14 +58,24 @@ class AttentionStep : public Step {
       std::copy_n(frame.data[value_] + r * kv_width, kv_width, value);
       RotateRow(row.position, shape_.kv_heads, key);
     }
-    for (size_t r = 0; r < frame.rows.size(); ++r) {
-      const RowPlace& row = frame.rows[r];
-      float* out = frame.data[out_] + r * query_width;
-      std::copy_n(frame.data[query_] + r * query_width, query_width, out);
-      RotateRow(row.position, shape_.heads, out);
-      AttendRow(shape_, out, row.cache->Keys(layer_), row.cache->Values(layer_),
-                size_t{row.position} + 1, frame.scores.data(), out);
-    }
+    // Then every key-value head of every row, spread over tasks that have scores of their own.
+    const size_t units = frame.rows.size() * shape_.kv_heads;
+    const size_t tasks = std::min(units, frame.tasks);
+    const size_t group = shape_.heads / shape_.kv_heads;
+    frame.parallel->For(tasks, [&](size_t task) {
+      float* const scores = frame.scores.data() + task * frame.positions;
+      for (size_t unit = task; unit < units; unit += tasks) {
+        const size_t r = unit / shape_.kv_heads;
+        const size_t head = unit % shape_.kv_heads * group;
+        const RowPlace& row = frame.rows[r];
+        float* const out = frame.data[out_] + r * query_width;
+        std::copy_n(frame.data[query_] + r * query_width + head * shape_.head_size,
+                    group * shape_.head_size, out + head * shape_.head_size);
+        RotateRow(row.position, group, out + head * shape_.head_size);
+        AttendHeads(shape_, out, row.cache->Keys(layer_), row.cache->Values(layer_),
+                    size_t{row.position} + 1, head, head + group, scores, out);
+      }
+    });
   }
 
  private:

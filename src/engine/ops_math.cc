@@ -108,7 +108,7 @@ class MatMulStep : public Step {
       : a_(a), weight_(weight), rows_(rows), out_(out) {}
 
   void Run(RunFrame& frame) const override {
-    MatMul(frame.data[a_], weight_, rows_.In(frame.counts), frame.data[out_]);
+    MatMul(frame.data[a_], weight_, rows_.In(frame.counts), frame.data[out_], *frame.parallel);
   }
 
  private:

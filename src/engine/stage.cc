@@ -141,12 +141,16 @@ Status Stage::Impl::PrepareBuffers(std::span<const Row> rows, const Input& input
     places.push_back({&cache, rows[r].position});
     positions = std::max(positions, rows[r].position + 1);
   }
-  if (scores.size() < positions) scores.resize(positions);
+  frame.parallel = options.parallel != nullptr ? options.parallel : &serial;
+  // Several tasks a thread, since rows attend to more and more positions.
+  const size_t threads = frame.parallel->threads();
+  frame.tasks = threads == 1 ? 1 : 4 * threads;
+  frame.positions = positions;
+  if (scores.size() < frame.tasks * positions) scores.resize(frame.tasks * positions);
   frame.rows = places;
   frame.tokens = input.tokens;
   frame.logit_rows = logit_rows;
   frame.scores = scores;
-  frame.parallel = options.parallel != nullptr ? options.parallel : &serial;
   frame.block_rows_of = kNoValue;
   if (plan.input_buffer != kNoBuffer) {
     std::ranges::copy(input.hidden, buffers[plan.input_buffer].begin());

@@ -3,10 +3,24 @@
 #include <algorithm>
 
 #include "engine/kernels/math.h"
-#include "engine/kernels/softmax.h"
+#include "engine/kernels/softmax_row.h"
 #include "engine/kernels/sum.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/attention.cc"
+#include "engine/kernels/targets.h"
+// After targets.h:
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
 namespace shoal::engine {
+namespace HWY_NAMESPACE {
+namespace {
+
+// Elements of a head whose sums are held in registers while the values stream by.
+constexpr size_t kChunk = 32;
 
 void Rotate(const AttentionShape& shape, const float* cos, const float* sin, size_t count,
             float* heads) {
@@ -25,26 +39,66 @@ void Rotate(const AttentionShape& shape, const float* cos, const float* sin, siz
   }
 }
 
-void AttendRow(const AttentionShape& shape, const float* query, const float* keys,
-               const float* values, size_t positions, float* scores, float* out) {
+// out [width] = sum over t = 0, 1, ... of scores[t] * values[t * stride + i], in this order.
+template <size_t kWidth>
+void SumValues(const float* scores, const float* values, size_t stride, size_t positions,
+               size_t width, float* __restrict out) {
+  float sums[kWidth] = {};
+  for (size_t t = 0; t < positions; ++t, values += stride) {
+    const float score = scores[t];
+    if (width == kWidth) {
+      for (size_t i = 0; i < kWidth; ++i) sums[i] += score * values[i];
+    } else {
+      for (size_t i = 0; i < width; ++i) sums[i] += score * values[i];
+    }
+  }
+  std::copy_n(sums, width, out);
+}
+
+void AttendHeads(const AttentionShape& shape, const float* query, const float* keys,
+                 const float* values, size_t positions, size_t from, size_t to, float* scores,
+                 float* out) {
   const size_t group = shape.heads / shape.kv_heads;
   const size_t kv_width = shape.KvWidth();
-  for (size_t h = 0; h < shape.heads; ++h) {
-    const float* q = query + h * shape.head_size;
-    const size_t kv_offset = h / group * shape.head_size;
+  const size_t size = shape.head_size;
+  for (size_t h = from; h < to; ++h) {
+    const float* const q = query + h * size;
+    const float* const k = keys + h / group * size;
+    const float* const v = values + h / group * size;
     for (size_t t = 0; t < positions; ++t) {
-      float score = Dot(q, keys + t * kv_width + kv_offset, shape.head_size) * shape.scale;
+      float score = Dot(q, k + t * kv_width, size) * shape.scale;
       if (shape.softcap > 0) score = shape.softcap * Tanh(score / shape.softcap);
       scores[t] = score;
     }
-    Softmax(scores, 1, positions, scores);
-    float* __restrict sum = out + h * shape.head_size;
-    std::fill_n(sum, shape.head_size, 0.0f);
-    for (size_t t = 0; t < positions; ++t) {
-      const float* v = values + t * kv_width + kv_offset;
-      for (size_t i = 0; i < shape.head_size; ++i) sum[i] += scores[t] * v[i];
+    SoftmaxRow(scores, positions, scores);
+    for (size_t i = 0; i < size; i += kChunk) {
+      SumValues<kChunk>(scores, v + i, kv_width, positions, std::min(kChunk, size - i),
+                        out + h * size + i);
     }
   }
 }
 
+}  // namespace
+}  // namespace HWY_NAMESPACE
 }  // namespace shoal::engine
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace shoal::engine {
+
+HWY_EXPORT(Rotate);
+void Rotate(const AttentionShape& shape, const float* cos, const float* sin, size_t count,
+            float* heads) {
+  HWY_DYNAMIC_DISPATCH(Rotate)(shape, cos, sin, count, heads);
+}
+
+HWY_EXPORT(AttendHeads);
+void AttendHeads(const AttentionShape& shape, const float* query, const float* keys,
+                 const float* values, size_t positions, size_t from, size_t to, float* scores,
+                 float* out) {
+  HWY_DYNAMIC_DISPATCH(AttendHeads)
+  (shape, query, keys, values, positions, from, to, scores, out);
+}
+
+}  // namespace shoal::engine
+#endif

@@ -25,10 +25,11 @@ struct AttentionShape {
 void Rotate(const AttentionShape& shape, const float* cos, const float* sin, size_t count,
             float* heads);
 
-// out [heads, head_size] = for every head, softmax(scale * query * keys^T) * values over the first
-// `positions` rows of keys and values [positions, kv_heads, head_size]. query: [heads, head_size],
-// already turned. scores: scratch [positions]. `out` may be `query`.
-void AttendRow(const AttentionShape& shape, const float* query, const float* keys,
-               const float* values, size_t positions, float* scores, float* out);
+// For the query heads [from, to): out [heads, head_size] = softmax(scale * query * keys^T) * values
+// over the first `positions` rows of keys and values [positions, kv_heads, head_size]. query:
+// [heads, head_size], already turned. scores: scratch [positions]. `out` may be `query`.
+void AttendHeads(const AttentionShape& shape, const float* query, const float* keys,
+                 const float* values, size_t positions, size_t from, size_t to, float* scores,
+                 float* out);
 
 }  // namespace shoal::engine

@@ -2,7 +2,18 @@
 
 #include "engine/kernels/math.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/elementwise.cc"
+#include "engine/kernels/targets.h"
+// After targets.h:
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
 namespace shoal::engine {
+namespace HWY_NAMESPACE {
+namespace {
 
 void ApplyBinary(Binary op, const float* a, const float* b, size_t count, size_t b_count,
                  float* __restrict out) {
@@ -29,4 +40,33 @@ void ApplyUnary(Unary op, const float* x, size_t count, float* __restrict out) {
   }
 }
 
+void ApplySwiGlu(const float* gate, const float* up, size_t count, float* __restrict out) {
+  for (size_t i = 0; i < count; ++i) out[i] = Sigmoid(gate[i]) * gate[i] * up[i];
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
 }  // namespace shoal::engine
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace shoal::engine {
+
+HWY_EXPORT(ApplyBinary);
+void ApplyBinary(Binary op, const float* a, const float* b, size_t count, size_t b_count,
+                 float* out) {
+  HWY_DYNAMIC_DISPATCH(ApplyBinary)(op, a, b, count, b_count, out);
+}
+
+HWY_EXPORT(ApplyUnary);
+void ApplyUnary(Unary op, const float* x, size_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(ApplyUnary)(op, x, count, out);
+}
+
+HWY_EXPORT(ApplySwiGlu);
+void ApplySwiGlu(const float* gate, const float* up, size_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(ApplySwiGlu)(gate, up, count, out);
+}
+
+}  // namespace shoal::engine
+#endif

@@ -16,4 +16,7 @@ void ApplyBinary(Binary op, const float* a, const float* b, size_t count, size_t
 // out [count] = op(x [count])
 void ApplyUnary(Unary op, const float* x, size_t count, float* out);
 
+// out [count] = sigmoid(gate) * gate * up (Shazeer, arXiv:2002.05202), multiplied in this order.
+void ApplySwiGlu(const float* gate, const float* up, size_t count, float* out);
+
 }  // namespace shoal::engine

@@ -93,6 +93,7 @@ TEST(Sum, DotIsTheSameSumForEveryCount) {
 
 // One float after the other: this order is promised to the last bit.
 TEST(MatMul, SumsInThePromisedOrder) {
+  Serial serial;
   struct Size {
     size_t rows, k, n;
   };
@@ -112,12 +113,13 @@ TEST(MatMul, SumsInThePromisedOrder) {
       }
     }
     std::vector<float> out(expected.size(), NAN);
-    MatMul(a.data(), {BytesOf(w), DType::kF32, size.k, size.n}, size.rows, out.data());
+    MatMul(a.data(), {BytesOf(w), DType::kF32, size.k, size.n}, size.rows, out.data(), serial);
     EXPECT_EQ(out, expected) << size.rows << " " << size.k << " " << size.n;
   }
 }
 
 TEST(MatMul, TakesWeightsOf16Bits) {
+  Serial serial;
   constexpr size_t kRows = 3, kK = 30, kN = 600;
   const std::vector<float> a = Noise(kRows * kK, 3);
   for (const DType type : {DType::kF16, DType::kBF16}) {
@@ -127,8 +129,8 @@ TEST(MatMul, TakesWeightsOf16Bits) {
     FromF32(type, exact, stored);
     ToF32(type, stored, rounded);
     std::vector<float> out(kRows * kN), expected(kRows * kN);
-    MatMul(a.data(), {stored.data(), type, kK, kN}, kRows, out.data());
-    MatMul(a.data(), {BytesOf(rounded), DType::kF32, kK, kN}, kRows, expected.data());
+    MatMul(a.data(), {stored.data(), type, kK, kN}, kRows, out.data(), serial);
+    MatMul(a.data(), {BytesOf(rounded), DType::kF32, kK, kN}, kRows, expected.data(), serial);
     EXPECT_EQ(out, expected);
   }
 }
@@ -175,14 +177,15 @@ TEST(Rotate, TurnsPairsAndLeavesTheRest) {
   EXPECT_EQ(pairs, (std::vector<float>{-2, 1, 3, 4, 5}));
 }
 
-TEST(AttendRow, WritesOverItsQuery) {
+TEST(AttendHeads, WritesOverItsQuery) {
   const AttentionShape shape{.heads = 2, .kv_heads = 1, .head_size = 4, .scale = 0.5f};
   const std::vector<float> query = Noise(8, 1);
   const std::vector<float> keys = Noise(5 * 4, 2);
   const std::vector<float> values = Noise(5 * 4, 3);
   std::vector<float> scores(5), apart(8), over = query;
-  AttendRow(shape, query.data(), keys.data(), values.data(), 5, scores.data(), apart.data());
-  AttendRow(shape, over.data(), keys.data(), values.data(), 5, scores.data(), over.data());
+  AttendHeads(shape, query.data(), keys.data(), values.data(), 5, 0, 2, scores.data(),
+              apart.data());
+  AttendHeads(shape, over.data(), keys.data(), values.data(), 5, 0, 2, scores.data(), over.data());
   EXPECT_EQ(apart, over);
 }
 

@@ -4,8 +4,17 @@
 
 #include "engine/kernels/widen.h"
 
-namespace shoal::engine {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/matmul.cc"
+#include "engine/kernels/targets.h"
+// After targets.h:
+#include <hwy/foreach_target.h>
+// After foreach_target.h:
+#include <hwy/highway.h>
 
+HWY_BEFORE_NAMESPACE();
+namespace shoal::engine {
+namespace HWY_NAMESPACE {
 namespace {
 
 // A block of kRowBlock output rows by kTile columns (32 KiB) stays in the first-level cache while
@@ -57,17 +66,37 @@ void MatMulBlock(const float* a, const MatMulWeight& weight, size_t rows, size_t
   }
 }
 
-}  // namespace
-
-void MatMul(const float* a, const MatMulWeight& weight, size_t rows, float* out) {
+void MatMul(const float* a, const MatMulWeight& weight, size_t rows, size_t from, size_t to,
+            float* out) {
   for (size_t row = 0; row < rows; row += kRowBlock) {
     const size_t block_rows = std::min(kRowBlock, rows - row);
-    for (size_t column = 0; column < weight.n; column += kTile) {
-      const size_t width = std::min(kTile, weight.n - column);
+    for (size_t column = from; column < to; column += kTile) {
+      const size_t width = std::min(kTile, to - column);
       MatMulBlock(a + row * weight.k, weight, block_rows, column, width,
                   out + row * weight.n + column);
     }
   }
 }
 
+}  // namespace
+}  // namespace HWY_NAMESPACE
 }  // namespace shoal::engine
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace shoal::engine {
+
+HWY_EXPORT(MatMul);
+void MatMul(const float* a, const MatMulWeight& weight, size_t rows, float* out,
+            Parallel& parallel) {
+  // Tasks of at least 64 columns.
+  const size_t threads = parallel.threads();
+  const size_t tasks = threads == 1 ? 1 : std::max<size_t>(1, std::min(weight.n / 64, threads * 4));
+  parallel.For(tasks, [&](size_t task) {
+    HWY_DYNAMIC_DISPATCH(MatMul)
+    (a, weight, rows, weight.n * task / tasks, weight.n * (task + 1) / tasks, out);
+  });
+}
+
+}  // namespace shoal::engine
+#endif

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/parallel.h"
 #include "tensor/dtype.h"
 
 namespace shoal::engine {
@@ -19,6 +20,7 @@ struct MatMulWeight {
 //
 // Every out[r][j] is the sum of a[r][i] * weight[i][j] for i = 0, 1, ... k-1 in this order, one
 // float after the other, whatever `rows` is. Weights of 16 bits are widened tile by tile.
-void MatMul(const float* a, const MatMulWeight& weight, size_t rows, float* out);
+void MatMul(const float* a, const MatMulWeight& weight, size_t rows, float* out,
+            Parallel& parallel);
 
 }  // namespace shoal::engine

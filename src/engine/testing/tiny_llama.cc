@@ -25,6 +25,31 @@ constexpr double kRopeTheta = 100.0;
 
 int64_t Signed(size_t value) { return static_cast<int64_t>(value); }
 
+// To the nearest codes under the scale that maps each block's largest magnitude to the last one.
+void RoundRow(BlockFormat format, std::span<const float> row, std::span<uint8_t> codes,
+              std::span<uint16_t> scales) {
+  const bool is_q4 = format == BlockFormat::kQ4;
+  const int zero = is_q4 ? 8 : 128;
+  std::ranges::fill(codes, 0);
+  for (size_t b = 0; b < scales.size(); ++b) {
+    const auto block = row.subspan(b * kBlockValues, std::min(kBlockValues, row.size() - b * 32));
+    float largest = 1e-3f;
+    for (const float value : block) largest = std::max(largest, std::abs(value));
+    scales[b] = F32ToF16(largest / static_cast<float>(zero - 1));
+    const float scale = F16ToF32(scales[b]);
+    for (size_t i = 0; i < block.size(); ++i) {
+      const int code = static_cast<int>(std::floor(block[i] / scale + 0.5f));
+      const int bits = std::clamp(code + zero, 0, 2 * zero - 1);
+      const size_t at = b * kBlockValues + i;
+      if (is_q4) {
+        codes[at / 2] |= static_cast<uint8_t>(bits << at % 2 * 4);
+      } else {
+        codes[at] = static_cast<uint8_t>(bits);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Result<Bytes> BlobSource::Map(const onnx::ExternalData& range) {
@@ -191,7 +216,7 @@ void TinyLlama::Quantize(Matrix& matrix) const {
     std::vector<float> floats(at, at + Signed(matrix.in));
     const auto codes = std::span(matrix.codes).subspan(row * code_bytes, code_bytes);
     const auto scales = std::span(matrix.scales).subspan(row * blocks, blocks);
-    QuantizeRow(*config_.blocks, floats, codes, scales);
+    RoundRow(*config_.blocks, floats, codes, scales);
     DequantizeRow(*config_.blocks, codes, scales, floats);
     std::ranges::copy(floats, at);
   }
