@@ -78,7 +78,8 @@ async function tellStory(address) {
       stream: true,
       stream_options: { include_usage: true },
       max_tokens: 200,
-      temperature: 0,
+      seed: 3,
+      repetition_penalty: 1.15,
     }),
   });
   if (!response.ok) return fail(`the API answered ${response.status}: ${await response.text()}`);
