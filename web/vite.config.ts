@@ -12,7 +12,9 @@ export default defineConfig({
     target: "es2023",
     // WebAssembly is streamed from a file of its own, never inlined.
     assetsInlineLimit: 0,
-    rolldownOptions: { input: [here("app/index.html"), here("app/lend/index.html")] },
+    rolldownOptions: {
+      input: ["index.html", "lend/index.html", "map/index.html"].map((page) => here(`app/${page}`)),
+    },
   },
   worker: { format: "es" },
 });

@@ -1,16 +1,8 @@
 // /v1/chat/completions, streamed.
 
+import { requestFields, type Settings } from "./settings.ts";
 import { readEvents } from "./sse.ts";
-
-export interface Message {
-  role: "user" | "assistant";
-  content: string;
-}
-
-export interface ChatOptions {
-  temperature: number;
-  maxTokens: number | undefined;
-}
+import type { Message } from "./tree.ts";
 
 // Why an answer did not come or did not end; `detail` is for a person.
 export class ChatError extends Error {
@@ -36,14 +28,17 @@ interface Chunk {
   error?: { message?: string };
 }
 
+export interface ChatRequest {
+  // Of the coordinator; "" is that of the page.
+  origin: string;
+  messages: Message[];
+  settings: Settings;
+}
+
 // Gives the answer piece by piece; throws ChatError. Aborting `signal` ends it silently.
-export async function* chat(
-  messages: Message[],
-  options: ChatOptions,
-  signal: AbortSignal,
-): AsyncGenerator<ChatEvent> {
+export async function* chat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<ChatEvent> {
   try {
-    const response = await post(messages, options, signal);
+    const response = await post(request, signal);
     if (response.body === null) throw new ChatError(0, "The coordinator sent an empty answer.");
     let finished = false;
     for await (const data of readEvents(response.body)) {
@@ -62,17 +57,15 @@ export async function* chat(
 }
 
 async function post(
-  messages: Message[],
-  { temperature, maxTokens }: ChatOptions,
+  { origin, messages, settings }: ChatRequest,
   signal: AbortSignal,
 ): Promise<Response> {
-  const response = await fetch("/v1/chat/completions", {
+  const response = await fetch(`${origin}/v1/chat/completions`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({
       messages,
-      temperature,
-      max_tokens: maxTokens,
+      ...requestFields(settings),
       stream: true,
       stream_options: { include_usage: true },
     }),

@@ -26,6 +26,14 @@ export function byId<T extends HTMLElement>(id: string, type: new () => T): T {
   return element;
 }
 
+// The first element below `root` of this kind.
+export function byTag<K extends keyof HTMLElementTagNameMap>(
+  root: ParentNode,
+  tag: K,
+): HTMLElementTagNameMap[K] | undefined {
+  return root.querySelector(tag) ?? undefined;
+}
+
 // Sets the text only when it differs, so that selections and screen readers are left in peace.
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

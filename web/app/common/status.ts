@@ -9,6 +9,17 @@ export interface VolunteerStatus {
   tokensDone: number;
   // "loading", "ready", ...; "" when the coordinator does not say.
   state: string;
+  // Of the download of what it is to hold; both 0 when there is none.
+  bytesDone: number;
+  bytesTotal: number;
+  // To the coordinator and back; 0 when not known.
+  roundTripMs: number;
+}
+
+// Consecutive blocks [a, b) on one volunteer.
+export interface StageStatus {
+  id: number;
+  blocks: [number, number];
 }
 
 export interface Status {
@@ -16,6 +27,8 @@ export interface Status {
   missingBytes: number;
   blocks: number;
   volunteers: VolunteerStatus[];
+  // The stages that a token passes, in order; empty while there is no plan.
+  route: StageStatus[];
   sessions: number;
   tokensPerSecond: number;
   // Name of the model served; "" when the coordinator does not say.
@@ -64,12 +77,42 @@ export function parseStatus(json: unknown): Status {
       memoryBytes: numberOf(volunteer["memory_bytes"]),
       tokensDone: numberOf(volunteer["tokens_done"]),
       state: textOf(volunteer["state"]),
+      bytesDone: numberOf(volunteer["bytes_done"]),
+      bytesTotal: numberOf(volunteer["bytes_total"]),
+      roundTripMs: numberOf(volunteer["round_trip_ms"]),
     })),
+    route: readRoute(json["route"]),
     sessions: numberOf(json["sessions"]),
     tokensPerSecond: numberOf(json["tokens_per_second"]),
     model: textOf(json["model"]),
     detail: textOf(json["detail"]),
   };
+}
+
+function readRoute(value: unknown): StageStatus[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isJson).flatMap((stage) => {
+    const blocks = stage["blocks"];
+    return isRange(blocks) ? [{ id: numberOf(stage["id"]), blocks }] : [];
+  });
+}
+
+// The whole way of a token: the stages of the route, and between them what nobody holds (id 0).
+export function stagesOf(status: Status): StageStatus[] {
+  const stages: StageStatus[] = [];
+  let at = 0;
+  const passTo = (block: number): void => {
+    if (block > at) stages.push({ id: 0, blocks: [at, block] });
+  };
+  for (const stage of [...status.route].sort((a, b) => a.blocks[0] - b.blocks[0])) {
+    const [from, to] = stage.blocks;
+    if (from < at || to > status.blocks) continue;
+    passTo(from);
+    stages.push(stage);
+    at = to;
+  }
+  passTo(status.blocks);
+  return stages;
 }
 
 const pollMs = 1500;

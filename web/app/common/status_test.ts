@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { describeBlocks, parseStatus, unheldRanges } from "./status.ts";
+import { describeBlocks, parseStatus, stagesOf, unheldRanges } from "./status.ts";
 
 const plain = {
   ready: true,
@@ -27,8 +27,12 @@ describe("parseStatus", () => {
           memoryBytes: 1024,
           tokensDone: 7,
           state: "",
+          bytesDone: 0,
+          bytesTotal: 0,
+          roundTripMs: 0,
         },
       ],
+      route: [],
       sessions: 1,
       tokensPerSecond: 2.5,
       model: "",
@@ -70,4 +74,22 @@ it("names blocks", () => {
   expect(describeBlocks([8, 10], 10)).toBe("layer 8 and head");
   expect(describeBlocks([9, 10], 10)).toBe("head");
   expect(describeBlocks([0, 10], 10)).toBe("embedding, layers 1\u20138 and head");
+});
+
+describe("stagesOf", () => {
+  const stages = (...route: [number, number, number][]) =>
+    stagesOf(
+      parseStatus({ ...plain, route: route.map(([id, a, b]) => ({ id, blocks: [a, b] })) }),
+    ).map(({ id, blocks }) => [id, ...blocks]);
+
+  it("goes from the first block to the last, over the gaps", () => {
+    expect(stages([7, 0, 4], [9, 4, 10])).toEqual([[7, 0, 4], [9, 4, 10]]);
+    expect(stages([9, 4, 8])).toEqual([[0, 0, 4], [9, 4, 8], [0, 8, 10]]);
+    expect(stages()).toEqual([[0, 0, 10]]);
+  });
+
+  it("passes over stages that cannot be", () => {
+    expect(stages([1, 0, 5], [2, 3, 8], [3, 5, 12])).toEqual([[1, 0, 5], [0, 5, 10]]);
+    expect(stages([1, 5, 5])).toEqual([[0, 0, 10]]);
+  });
 });

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import OpenAI from "openai";
 
-import { binary } from "./paths.ts";
+import { binary, dist } from "./paths.ts";
 import { until, withLimit } from "./wait.ts";
 
 export interface Status {
@@ -41,7 +41,7 @@ export class Coordinator {
   }
 
   static async start(pack: string, ...args: string[]): Promise<Coordinator> {
-    const child = spawn(binary, ["serve", pack, "--port", "0", ...args]);
+    const child = spawn(binary, ["serve", pack, "--port", "0", "--pages", dist, ...args]);
     const log: string[] = [];
     child.stderr.setEncoding("utf8").on("data", (text: string) => log.push(text));
     const listening = new Promise<string>((resolve, reject) => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../../", import.meta.url));
 export const binary = process.env["SHOAL_BINARY"] ?? `${root}build/release/shoal`;
-export const dist = `${root}web/dist`;
+export const dist = process.env["SHOAL_PAGES"] ?? `${root}web/dist`;
 export const storyteller = `${root}models/storyteller`;
 // What the tests build and may find again: packs and stages.
 export const scratch = `${root}build/e2e`;

@@ -1,0 +1,72 @@
+// How a page looks in every state: at two widths, light and dark; each is searched by axe-core, and
+// its picture is kept in build/screens for somebody to look at.
+
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { Browser, Page } from "playwright-core";
+import { expect } from "vitest";
+
+import { root } from "./paths.ts";
+
+export const widths = [390, 1280] as const;
+export const schemes = ["light", "dark"] as const;
+export const screens = `${root}build/screens`;
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"));
+
+interface Violation {
+  id: string;
+  impact: string;
+  nodes: { html: string; failureSummary?: string }[];
+}
+
+// What axe-core finds serious or critical, one line each.
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axeSource.toString());
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: { run(options: unknown): Promise<{ violations: Violation[] }> };
+    };
+    return (await axe.run({ resultTypes: ["violations"] })).violations;
+  });
+  return found
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary}`),
+    );
+}
+
+// Whether anything stands out of the page to the side.
+export async function overflows(page: Page): Promise<boolean> {
+  return await page.evaluate(
+    () => document.documentElement.scrollWidth > document.documentElement.clientWidth,
+  );
+}
+
+export interface Look {
+  name: string;
+  url: string;
+  // Brings the page into the state.
+  prepare?(page: Page): Promise<void>;
+}
+
+// Every width and scheme; throws what axe-core found.
+export async function lookAt(browser: Browser, { name, url, prepare }: Look): Promise<void> {
+  mkdirSync(screens, { recursive: true });
+  const found: string[] = [];
+  for (const width of widths) {
+    for (const colorScheme of schemes) {
+      const height = width === 390 ? 844 : 800;
+      const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+      const page = await context.newPage();
+      page.on("pageerror", (error) => found.push(`error: ${error.message}`));
+      await page.goto(url);
+      await prepare?.(page);
+      await page.screenshot({ path: `${screens}/${name}-${width}-${colorScheme}.png` });
+      if (await overflows(page)) found.push(`${width}: wider than the screen`);
+      found.push(...(await violations(page)).map((line) => `${width} ${colorScheme}: ${line}`));
+      await context.close();
+    }
+  }
+  expect(found, name).toEqual([]);
+}
