@@ -80,17 +80,16 @@ Result<AddedTokens> AddedTokens::FromJson(const boost::json::value* list,
     added.tokens_.push_back(std::move(token));
   }
   std::vector<std::pair<std::string_view, int32_t>> raw, normalized;
-  std::vector<std::string> contents(added.tokens_.size());
   // Where two tokens read the same, a special one counts before others.
   for (const bool special : {true, false}) {
     for (size_t i = 0; i < added.tokens_.size(); ++i) {
-      const AddedToken& token = added.tokens_[i];
+      AddedToken& token = added.tokens_[i];
       if (token.special != special) continue;
-      contents[i] = token.content;
+      token.decoded = token.content;
       if (token.normalized && normalizer != nullptr) {
-        ASSIGN_OR_RETURN(contents[i], normalizer->Apply(token.content));
+        ASSIGN_OR_RETURN(token.decoded, normalizer->Apply(token.content));
       }
-      (token.normalized ? normalized : raw).emplace_back(contents[i], static_cast<int32_t>(i));
+      (token.normalized ? normalized : raw).emplace_back(token.decoded, static_cast<int32_t>(i));
     }
   }
   added.raw_ = Trie(raw);

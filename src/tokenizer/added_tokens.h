@@ -24,6 +24,7 @@ struct AddedToken {
   bool rstrip = false;       // Takes the whitespace behind it along.
   bool normalized = false;   // Looked for, itself normalized, in the normalized text.
   bool special = false;
+  std::string decoded;  // What the decoder is given: the content, normalized if `normalized`.
 };
 
 // Immutable once read, and safe to share between threads.

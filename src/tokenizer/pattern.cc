@@ -35,7 +35,6 @@ Result<std::vector<Span>> Pattern::FindAll(std::string_view text) const {
 }
 
 Result<std::string> Pattern::ReplaceAll(std::string_view text, std::string_view content) const {
-  if (regex_) return regex_->ReplaceAll(text, content);
   ASSIGN_OR_RETURN(const std::vector<Span> matches, FindAll(text));
   std::string out;
   size_t copied = 0;

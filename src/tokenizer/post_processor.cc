@@ -65,33 +65,38 @@ Status PostProcessor::ReadTemplate(const model::JsonObject& object) {
     ASSIGN_OR_RETURN(const auto ids, entry.Uints("ids", kMaxTokens - 1, kMaxParts));
     for (const uint64_t id : ids) made.push_back(static_cast<int32_t>(id));
   }
-  templates_.push_back(std::move(made));
-  return {};
+  return SetTemplate(object, std::move(made));
 }
 
 Status PostProcessor::ReadPair(const model::JsonObject& object) {
   ASSIGN_OR_RETURN(const int32_t first, TokenIdOfPair(object, "cls"));
   ASSIGN_OR_RETURN(const int32_t last, TokenIdOfPair(object, "sep"));
-  templates_.push_back({first, std::nullopt, last});
+  return SetTemplate(object, {first, std::nullopt, last});
+}
+
+Status PostProcessor::SetTemplate(const model::JsonObject& object, Template made) {
+  if (template_) {
+    return Fail(Code::kUnimplemented,
+                StrCat(object.where(), ": only one processor of a sequence may add tokens"));
+  }
+  template_ = std::move(made);
   return {};
 }
 
 Result<std::vector<int32_t>> PostProcessor::Apply(std::vector<int32_t> ids) const {
-  for (const Template& made : templates_) {
-    std::vector<int32_t> out;
-    for (const std::optional<int32_t>& part : made) {
-      if (part) {
-        out.push_back(*part);
-      } else {
-        out.insert(out.end(), ids.begin(), ids.end());
-      }
-      if (out.size() > kMaxIds) {
-        return Fail(Code::kResourceExhausted, StrCat("more than ", kMaxIds, " token ids"));
-      }
+  if (!template_) return ids;
+  std::vector<int32_t> out;
+  for (const std::optional<int32_t>& part : *template_) {
+    if (part) {
+      out.push_back(*part);
+    } else {
+      out.insert(out.end(), ids.begin(), ids.end());
     }
-    ids = std::move(out);
+    if (out.size() > kMaxIds) {
+      return Fail(Code::kResourceExhausted, StrCat("more than ", kMaxIds, " token ids"));
+    }
   }
-  return ids;
+  return out;
 }
 
 }  // namespace shoal::tokenizer

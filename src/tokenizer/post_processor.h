@@ -16,8 +16,8 @@ class PostProcessor {
   // Adds nothing.
   PostProcessor() = default;
   // The field "post_processor" of tokenizer.json: TemplateProcessing (its template for one text),
-  // BertProcessing, RobertaProcessing, ByteLevel (which concerns offsets only), Sequence.
-  // kUnimplemented for other types.
+  // BertProcessing, RobertaProcessing, ByteLevel (which concerns offsets only), or a Sequence of
+  // them with at most one that adds tokens. kUnimplemented for anything else.
   static Result<PostProcessor> FromJson(const model::JsonObject& object);
 
   // The ids with the special ones around them. kResourceExhausted when a template repeats the text
@@ -25,14 +25,15 @@ class PostProcessor {
   Result<std::vector<int32_t>> Apply(std::vector<int32_t> ids) const;
 
  private:
-  // One template: ids to insert, and nullopt where the text goes.
-  using Template = std::vector<std::optional<int32_t>>;
-
   Status Read(const model::JsonObject& object, int depth);
   Status ReadTemplate(const model::JsonObject& object);
   Status ReadPair(const model::JsonObject& object);
 
-  std::vector<Template> templates_;  // Applied one after the other.
+  using Template = std::vector<std::optional<int32_t>>;
+  Status SetTemplate(const model::JsonObject& object, Template made);
+
+  // Ids to insert, and nullopt where the text goes. Absent: the text alone.
+  std::optional<Template> template_;
 };
 
 }  // namespace shoal::tokenizer

@@ -2,7 +2,6 @@
 
 #include <oniguruma.h>
 
-#include <charconv>
 #include <mutex>
 
 #include "base/check.h"
@@ -36,10 +35,6 @@ struct MatchParamDeleter {
   void operator()(OnigMatchParam* param) const { onig_free_match_param(param); }
 };
 
-bool IsGroupNameCharacter(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
 }  // namespace
 
 void Regex::Deleter::operator()(re_pattern_buffer* pattern) const { onig_free(pattern); }
@@ -65,8 +60,8 @@ Result<Regex> Regex::Compile(std::string_view pattern) {
   return Regex(Compiled(compiled));
 }
 
-template <typename Visitor>
-Status Regex::Visit(std::string_view text, const Visitor& visit) const {
+Result<std::vector<Span>> Regex::FindAll(std::string_view text) const {
+  std::vector<Span> matches;
   const std::unique_ptr<OnigRegion, RegionDeleter> region(onig_region_new());
   const std::unique_ptr<OnigMatchParam, MatchParamDeleter> param(onig_new_match_param());
   CHECK(region != nullptr && param != nullptr);
@@ -94,64 +89,9 @@ Status Regex::Visit(std::string_view text, const Visitor& visit) const {
       continue;
     }
     from = last_end = match_end;
-    visit(*region);
+    matches.push_back({match_begin, match_end});
   }
-  return {};
-}
-
-Result<std::vector<Span>> Regex::FindAll(std::string_view text) const {
-  std::vector<Span> matches;
-  RETURN_IF_ERROR(Visit(text, [&](const OnigRegion& region) {
-    matches.push_back({static_cast<size_t>(region.beg[0]), static_cast<size_t>(region.end[0])});
-  }));
   return matches;
-}
-
-int Regex::GroupNumber(std::string_view name) const {
-  int number = -1;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (error == std::errc() && end == name.data() + name.size()) return number;
-  number = onig_name_to_backref_number(compiled_.get(), AsOnig(name), AsOnig(name) + name.size(),
-                                       nullptr);
-  return number >= 0 ? number : -1;
-}
-
-Result<std::string> Regex::ReplaceAll(std::string_view text, std::string_view content) const {
-  std::string out;
-  size_t copied = 0;
-  const auto append_group = [&](std::string_view name, const OnigRegion& region) {
-    const int group = GroupNumber(name);
-    if (group < 0 || group >= region.num_regs || region.beg[group] < 0) return;
-    out += text.substr(static_cast<size_t>(region.beg[group]),
-                       static_cast<size_t>(region.end[group] - region.beg[group]));
-  };
-  RETURN_IF_ERROR(Visit(text, [&](const OnigRegion& region) {
-    out += text.substr(copied, static_cast<size_t>(region.beg[0]) - copied);
-    copied = static_cast<size_t>(region.end[0]);
-    for (size_t at = 0; at < content.size();) {
-      if (content[at] != '$' || at + 1 == content.size()) {
-        out += content[at++];
-      } else if (content[at + 1] == '$') {
-        out += '$';
-        at += 2;
-      } else if (const size_t brace = content.find('}', at);
-                 content[at + 1] == '{' && brace != std::string_view::npos) {
-        append_group(content.substr(at + 2, brace - at - 2), region);
-        at = brace + 1;
-      } else {
-        size_t end = at + 1;
-        while (end < content.size() && IsGroupNameCharacter(content[end])) ++end;
-        if (end == at + 1) {
-          out += '$';
-        } else {
-          append_group(content.substr(at + 1, end - at - 1), region);
-        }
-        at = end;
-      }
-    }
-  }));
-  out += text.substr(copied);
-  return out;
 }
 
 }  // namespace shoal::tokenizer

@@ -31,10 +31,6 @@ class Regex {
   // backtracks without end on this text.
   Result<std::vector<Span>> FindAll(std::string_view text) const;
 
-  // `text` with every match replaced by `content`, in which $1, ${1}, $name and ${name} stand for
-  // what the groups matched and $$ for a dollar sign.
-  Result<std::string> ReplaceAll(std::string_view text, std::string_view content) const;
-
  private:
   struct Deleter {
     void operator()(re_pattern_buffer* pattern) const;
@@ -42,12 +38,6 @@ class Regex {
   using Compiled = std::unique_ptr<re_pattern_buffer, Deleter>;
 
   explicit Regex(Compiled compiled) : compiled_(std::move(compiled)) {}
-
-  // Calls visit(region) for every match, in order.
-  template <typename Visitor>
-  Status Visit(std::string_view text, const Visitor& visit) const;
-  // Group `name` (a number or a name), or -1.
-  int GroupNumber(std::string_view name) const;
 
   Compiled compiled_;
 };

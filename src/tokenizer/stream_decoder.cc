@@ -10,8 +10,7 @@ StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
       chain_(tokenizer.decoder().NewChain(ready_)) {}
 
 std::string StreamDecoder::Push(int32_t id) {
-  const std::optional<std::string_view> token = tokenizer_.IdToToken(id);
-  if (token && !(skip_special_ && tokenizer_.IsSpecial(id))) chain_.Push(*token);
+  if (const auto token = tokenizer_.DecoderInput(id, skip_special_)) chain_.Push(*token);
   return std::exchange(ready_, {});
 }
 

@@ -56,14 +56,14 @@ void Tokenizer::IndexTokens() {
   tokens_.resize(static_cast<size_t>(vocabulary.size()));
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
     if (const std::string* token = vocabulary.TokenOf(id)) {
-      tokens_[static_cast<size_t>(id)].text = *token;
+      tokens_[static_cast<size_t>(id)] = {.text = *token, .decoded = *token};
     }
   }
   for (const AddedToken& token : added_.tokens()) {
     const auto index = static_cast<size_t>(token.id);
     if (index >= tokens_.size()) tokens_.resize(index + 1);
-    tokens_[index].text = token.content;
-    tokens_[index].is_special = tokens_[index].is_special || token.special;
+    const bool is_special = tokens_[index].is_special || token.special;
+    tokens_[index] = {.text = token.content, .decoded = token.decoded, .is_special = is_special};
     added_ids_.insert_or_assign(token.content, token.id);
   }
 }
@@ -94,9 +94,7 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special) c
   std::string text;
   DecoderChain chain = decoder_.NewChain(text);
   for (const int32_t id : ids) {
-    const std::optional<std::string_view> token = IdToToken(id);
-    if (!token || (skip_special && IsSpecial(id))) continue;
-    chain.Push(*token);
+    if (const auto token = DecoderInput(id, skip_special)) chain.Push(*token);
   }
   chain.Flush();
   return text;
@@ -110,6 +108,11 @@ std::optional<int32_t> Tokenizer::TokenToId(std::string_view token) const {
 std::optional<std::string_view> Tokenizer::IdToToken(int32_t id) const {
   if (id < 0 || id >= vocab_size()) return std::nullopt;
   return tokens_[static_cast<size_t>(id)].text;
+}
+
+std::optional<std::string_view> Tokenizer::DecoderInput(int32_t id, bool skip_special) const {
+  if (!IdToToken(id) || (skip_special && IsSpecial(id))) return std::nullopt;
+  return tokens_[static_cast<size_t>(id)].decoded;
 }
 
 bool Tokenizer::IsSpecial(int32_t id) const {

@@ -49,11 +49,15 @@ class Tokenizer {
   // Whether a token is special: never part of a text that people read.
   bool IsSpecial(int32_t id) const;
 
+  // For whoever decodes ids one by one: the decoder, and what it is to be given for an id. Nothing
+  // for an id that stands for nothing, and with `skip_special` for a special token.
   const Decoder& decoder() const { return decoder_; }
+  std::optional<std::string_view> DecoderInput(int32_t id, bool skip_special) const;
 
  private:
   struct Token {
     std::optional<std::string> text;
+    std::string decoded;  // What the decoder is given.
     bool is_special = false;
   };
 
