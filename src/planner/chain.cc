@@ -35,8 +35,7 @@ double HopSeconds(const Costs& costs, const Chain& chain, const Message& message
   const Index first = chain.front().volunteer;
   const Index last = chain.back().volunteer;
   double total = costs.LatencySeconds(first) + relay_s + message(0) * costs.DownSeconds(first) +
-                 costs.LatencySeconds(last) +
-                 message(costs.block_count()) * costs.UpSeconds(last);
+                 costs.LatencySeconds(last) + message(costs.block_count()) * costs.UpSeconds(last);
   for (size_t i = 0; i + 1 < chain.size(); ++i) {
     const Index v = chain[i].volunteer;
     const Index w = chain[i + 1].volunteer;
@@ -78,8 +77,7 @@ Sums SumUp(const Costs& costs, const Chain& chain, size_t shape) {
       sums.latency_s += costs.NearHop(costs.ClusterOf(v), span.last, shape);
       use(bytes * costs.NearSeconds(v));
     } else {
-      sums.latency_s +=
-          costs.RelayOut(v, span.last, shape) + costs.RelayIn(w, span.last, shape);
+      sums.latency_s += costs.RelayOut(v, span.last, shape) + costs.RelayIn(w, span.last, shape);
       use(bytes * costs.UpSeconds(v));
       use(bytes * costs.DownSeconds(w));
       sums.relay_bytes += bytes;
@@ -107,8 +105,8 @@ Background::Figures EvaluateChain(const Costs& costs, const Chain& chain) {
   for (size_t shape = 0; shape < costs.shape_count(); ++shape) {
     const Sums sums = SumUp(costs, chain, shape);
     const double latency = (sums.latency_s + chunk) * risk;
-    const double rate = std::min({1 / (sums.busiest_s * risk), sessions / latency,
-                                  port / sums.relay_bytes});
+    const double rate =
+        std::min({1 / (sums.busiest_s * risk), sessions / latency, port / sums.relay_bytes});
     if (shape == 0) figures.latency_s = latency;
     if (rate > figures.throughput) {
       figures.throughput = rate;
@@ -144,15 +142,13 @@ DraftPipeline ToPipeline(const Chain& chain) {
 }
 
 double TokenSeconds(const Costs& costs, const Chain& chain) {
-  double total =
-      HopSeconds(costs, chain, [&](uint32_t cut) { return costs.StepMessage(cut); });
+  double total = HopSeconds(costs, chain, [&](uint32_t cut) { return costs.StepMessage(cut); });
   for (const auto& [v, span] : chain) total += costs.StageStep(v, span.first, span.last);
   return total;
 }
 
 double FirstTokenSeconds(const Costs& costs, const Chain& chain) {
-  double total =
-      HopSeconds(costs, chain, [&](uint32_t cut) { return costs.ChunkMessage(cut); });
+  double total = HopSeconds(costs, chain, [&](uint32_t cut) { return costs.ChunkMessage(cut); });
   for (const auto& [v, span] : chain) total += costs.StageChunk(v, span.first, span.last);
   return total + (costs.chunks() - 1) * SlowestChunk(costs, chain);
 }

@@ -37,10 +37,10 @@ class ChainOracle {
     double throughput = 0;
     for (size_t s = 0; s < costs_.shape_count(); ++s) {
       const double latency = (state.latency[s] + chunk) * state.risk;
-      throughput = std::max(
-          throughput, std::min({1 / (state.busy[s] * state.risk), work.sessions / latency,
-                                costs_.problem().network.coordinator_bytes_per_s /
-                                    state.relay[s]}));
+      throughput =
+          std::max(throughput,
+                   std::min({1 / (state.busy[s] * state.risk), work.sessions / latency,
+                             costs_.problem().network.coordinator_bytes_per_s / state.relay[s]}));
     }
     return ScoreOf(costs_, (state.latency[0] + chunk) * state.risk, throughput) *
            costs_.LoadFactor(state.slowest_s, state.bytes);

@@ -52,7 +52,8 @@ PoolPlan Finish(const Draft& draft) {
       for (const Index v : stage.holders) placed.nodes.push_back(volunteers[v].node);
     }
   }
-  for (const Index v : sorted.Spares()) plan.left_out.push_back(WhyLeftOut(sorted, v));
+  const Reasons reasons(sorted);
+  for (const Index v : sorted.Spares()) plan.left_out.push_back(reasons.Of(v));
   std::ranges::sort(plan.left_out, {}, &LeftOut::node);
   return plan;
 }
@@ -67,8 +68,8 @@ PoolPlan NoPlan(const Problem& problem) {
   plan.missing_bytes = divided.missing_bytes;
   plan.missing_devices = divided.missing_devices;
   for (const Volunteer& volunteer : problem.volunteers) {
-    plan.left_out.push_back({volunteer.node, LeftOutReason::kNoPlan,
-                             "the volunteers together cannot hold the model"});
+    plan.left_out.push_back(
+        {volunteer.node, LeftOutReason::kNoPlan, "the volunteers together cannot hold the model"});
   }
   std::ranges::sort(plan.left_out, {}, &LeftOut::node);
   return plan;

@@ -12,10 +12,10 @@ namespace {
 constexpr double kSecondsMax = 3600;
 constexpr double kScatterFirst = 0.1;
 constexpr double kScatterMin = 0.01;
-constexpr double kScatterRate = 0.05;    // Of the moving average.
-constexpr double kHuber = 1.5;           // In units of scatter: farther out counts as an outlier.
-constexpr int kRegimeRun = 6;            // Far errors on one side that make a new regime.
-constexpr double kRegimeKeep = 0.1;      // What is kept of the old one.
+constexpr double kScatterRate = 0.05;     // Of the moving average.
+constexpr double kHuber = 1.5;            // In units of scatter: farther out counts as an outlier.
+constexpr int kRegimeRun = 6;             // Far errors on one side that make a new regime.
+constexpr double kRegimeKeep = 0.1;       // What is kept of the old one.
 constexpr double kCoefficientMin = 1e-3;  // Relative to the prior.
 // A coefficient of 0 could never be scaled up again.
 constexpr std::array<double, 3> kPriorMin = {1e-7, 1e-15, 1e-17};
@@ -95,8 +95,8 @@ void SpeedEstimate::TrackScatter(double error) {
   } else {
     same_side_ = same_side_ * side > 0 ? same_side_ + side : side;
   }
-  scatter_ = std::max(kScatterMin,
-                      scatter_ + kScatterRate * (std::min(size, 3 * scatter_) - scatter_));
+  scatter_ =
+      std::max(kScatterMin, scatter_ + kScatterRate * (std::min(size, 3 * scatter_) - scatter_));
   if (std::abs(same_side_) < kRegimeRun) return;
   same_side_ = 0;
   scatter_ = size;

@@ -82,7 +82,7 @@ class SpeedEstimate {
   // Normal equations in units of the prior's coefficients.
   std::array<Vector, 3> moments_{};
   Vector targets_{};
-  double scatter_;    // Usual size of ln(measured / predicted).
+  double scatter_;     // Usual size of ln(measured / predicted).
   int same_side_ = 0;  // Signed count of far errors in a row.
   uint64_t observations_ = 0;
   std::array<double, kWindow> errors_{};

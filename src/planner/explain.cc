@@ -20,9 +20,7 @@ double StreamSeconds(const Costs& costs, Index v, Span span) {
          costs.RelayOut(v, span.last, 0);
 }
 
-std::string Blocks(Span span) {
-  return StrCat("blocks ", span.first, " to ", span.last - 1);
-}
+std::string Blocks(Span span) { return StrCat("blocks ", span.first, " to ", span.last - 1); }
 
 std::string Padded(std::string text, size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
@@ -52,46 +50,48 @@ std::string FormatBytes(double bytes) {
   return StrCat(Significant(bytes / 1e3), " kB");
 }
 
-LeftOut WhyLeftOut(const Draft& draft, Index v) {
-  const Costs& costs = draft.costs();
-  const Volunteer& volunteer = costs.problem().volunteers[v];
-  // The span that it could hold and where it would be missed least badly: among the weakest.
-  const DraftStage* stage = nullptr;
-  uint64_t smallest = UINT64_MAX;
+Reasons::Reasons(const Draft& draft) : costs_(draft.costs()) {
   const size_t pipelines = std::min(draft.pipelines().size(), kPipelinesLookedAt);
   for (size_t p = 0; p < pipelines; ++p) {
     const DraftPipeline& pipeline = draft.pipelines()[p];
-    for (const size_t s : WeakestStages(costs, pipeline)) {
-      const Span span = pipeline[s].span;
-      smallest = std::min(smallest, costs.BytesNeeded(span.first, span.last));
-      if (stage == nullptr && costs.Fits(v, span.first, span.last)) stage = &pipeline[s];
+    for (const size_t s : WeakestStages(costs_, pipeline)) {
+      const auto& [span, holders] = pipeline[s];
+      const Index fastest = *std::ranges::min_element(
+          holders, {}, [&](Index w) { return StreamSeconds(costs_, w, span); });
+      const uint64_t bytes = costs_.BytesNeeded(span.first, span.last);
+      stages_.push_back({span, fastest, StreamSeconds(costs_, fastest, span), bytes});
+      smallest_ = std::min(smallest_, bytes);
     }
   }
-  if (stage == nullptr) {
+}
+
+LeftOut Reasons::Of(Index v) const {
+  const Volunteer& volunteer = costs_.problem().volunteers[v];
+  const auto stage = std::ranges::find_if(
+      stages_, [&](const Stage& weak) { return weak.bytes <= volunteer.memory_bytes; });
+  if (stage == stages_.end()) {
     return {volunteer.node, LeftOutReason::kTooSmall,
             StrCat("its ", FormatBytes(static_cast<double>(volunteer.memory_bytes)),
                    " have no room for a span of the plan, of which the smallest needs ",
-                   FormatBytes(static_cast<double>(smallest)))};
+                   FormatBytes(static_cast<double>(smallest_)))};
   }
   const Span span = stage->span;
-  const double load_s = costs.LoadSeconds(v, span.first, span.last);
+  const double load_s = costs_.LoadSeconds(v, span.first, span.last);
   if (load_s > volunteer.stay_s) {
     return {volunteer.node, LeftOutReason::kStaysTooShort,
             StrCat("it stays ", FormatSeconds(volunteer.stay_s), " on average, and ", Blocks(span),
                    " would take it ", FormatSeconds(load_s), " to load")};
   }
-  const Index holder = *std::ranges::min_element(
-      stage->holders, {}, [&](Index w) { return StreamSeconds(costs, w, span); });
-  const double own = StreamSeconds(costs, v, span);
-  const double theirs = StreamSeconds(costs, holder, span);
-  const uint32_t other = costs.problem().volunteers[holder].node.value;
+  const double own = StreamSeconds(costs_, v, span);
+  const double theirs = stage->fastest_s;
+  const uint32_t other = costs_.problem().volunteers[stage->fastest].node.value;
   if (own > kSlower * theirs) {
     return {volunteer.node, LeftOutReason::kTooSlow,
             StrCat("it would slow everyone down: ", Blocks(span), " take it ", FormatSeconds(own),
                    " a token with the way there, volunteer ", other, " ", FormatSeconds(theirs))};
   }
   return {volunteer.node, LeftOutReason::kNotNeeded,
-          StrCat("the plan carries the ", costs.problem().workload.sessions,
+          StrCat("the plan carries the ", costs_.problem().workload.sessions,
                  " expected sessions without it; it could take over ", Blocks(span),
                  " from volunteer ", other)};
 }
@@ -117,7 +117,8 @@ std::string Describe(const Problem& problem, const PoolPlan& plan) {
       for (const NodeId node : stage.nodes) {
         nodes += StrCat(nodes.empty() ? "" : ", ", node.value);
       }
-      const auto bytes = static_cast<double>(BytesNeeded(problem.blocks, stage.span, problem.limits));
+      const auto bytes =
+          static_cast<double>(BytesNeeded(problem.blocks, stage.span, problem.limits));
       text += StrCat("  ", Padded(Blocks(stage.span), 20), Padded(FormatBytes(bytes), 10),
                      stage.nodes.size() == 1 ? "volunteer " : "volunteers ", nodes, "\n");
     }

@@ -8,8 +8,25 @@
 
 namespace shoal::planner {
 
-// Why spare volunteer `v` is in no pipeline of the draft.
-LeftOut WhyLeftOut(const Draft& draft, Index v);
+// Why spare volunteers are in no pipeline of a draft.
+class Reasons {
+ public:
+  // The draft has a pipeline; its costs must outlive this.
+  explicit Reasons(const Draft& draft);
+  LeftOut Of(Index v) const;
+
+ private:
+  // A stage that v might hold, where it would be missed least badly first.
+  struct Stage {
+    Span span;
+    Index fastest;  // Of its holders.
+    double fastest_s;
+    uint64_t bytes;
+  };
+  const Costs& costs_;
+  std::vector<Stage> stages_;
+  uint64_t smallest_ = UINT64_MAX;
+};
 
 // A table of pipelines, stages, holders and predicted figures, then who was left out and why, then,
 // without a plan, what is missing. Ends in a newline.

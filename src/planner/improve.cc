@@ -15,8 +15,8 @@ class Improver {
       : draft_(draft), costs_(draft.costs()), stop_at_(draft.judged() + evaluations) {}
 
   void Run() {
-    while (!Spent() && (MoveCuts() || Replace() || Move() || Exchange() || Split() || Merge() ||
-                        Dissolve())) {
+    while (!Spent() &&
+           (MoveCuts() || Replace() || Move() || Exchange() || Split() || Merge() || Dissolve())) {
     }
   }
 
@@ -224,8 +224,13 @@ class Improver {
   }
 
   static constexpr size_t kSearchMax = 32;
-  static constexpr SearchEffort kQuick = {
-      .bisections = 5, .caps = 2, .shapes = 1, .orders = 2, .polished = 1, .evaluations = 500};
+  static constexpr SearchEffort kQuick = {.bisections = 5,
+                                          .caps = 2,
+                                          .shapes = 1,
+                                          .orders = 2,
+                                          .polished = 1,
+                                          .evaluations = 500,
+                                          .exact_steps = 5e4};
 
   Draft& draft_;
   const Costs& costs_;

@@ -11,20 +11,30 @@ namespace shoal::planner {
 
 namespace {
 
-constexpr size_t kFirstList = 64;       // Volunteers among whom the first pipeline is looked for.
-constexpr size_t kFirstClusters = 6;    // Clusters that are tried for it as well.
-constexpr size_t kWindow = 32;          // Volunteers looked at for each further pipeline.
-constexpr size_t kWindowMax = 512;      // As far as a window grows when nothing is found.
-constexpr uint32_t kPassesMax = 3;      // Windows that may pass a volunteer over before it is spare.
-constexpr size_t kStandbyTries = 4;     // Pipelines tried for each spare.
-constexpr size_t kStandbyStages = 2;    // Of their weakest stages.
+constexpr size_t kFirstList = 64;     // Volunteers among whom the first pipeline is looked for.
+constexpr size_t kFirstClusters = 6;  // Clusters that are tried for it as well.
+constexpr size_t kWindow = 32;        // Volunteers looked at for each further pipeline.
+constexpr size_t kWindowMax = 512;    // As far as a window grows when nothing is found.
+constexpr uint32_t kPassesMax = 3;    // Windows that may pass a volunteer over before it is spare.
+constexpr size_t kStandbyTries = 4;   // Pipelines tried for each spare.
+constexpr size_t kStandbyStages = 2;  // Of their weakest stages.
 constexpr size_t kStandbyFailures = 256;  // Spares in a row that helped nowhere: the rest will not.
 constexpr double kStandbyGain = 1e-4;
 
-constexpr SearchEffort kFirstEffort = {
-    .bisections = 5, .caps = 2, .shapes = 1, .orders = 2, .polished = 1, .evaluations = 3000};
-constexpr SearchEffort kWindowEffort = {
-    .bisections = 2, .caps = 0, .shapes = 1, .orders = 1, .polished = 0, .evaluations = 0};
+constexpr SearchEffort kFirstEffort = {.bisections = 5,
+                                       .caps = 2,
+                                       .shapes = 1,
+                                       .orders = 2,
+                                       .polished = 1,
+                                       .evaluations = 3000,
+                                       .exact_steps = 5e4};
+constexpr SearchEffort kWindowEffort = {.bisections = 2,
+                                        .caps = 0,
+                                        .shapes = 1,
+                                        .orders = 1,
+                                        .polished = 0,
+                                        .evaluations = 0,
+                                        .exact_steps = 5e4};
 
 class LargePool {
  public:
@@ -34,8 +44,8 @@ class LargePool {
     per_block_.resize(costs.volunteer_count());
     for (const Index v : everyone) {
       const uint32_t end = std::max(costs.FitEnd(v, middle), middle + 1);
-      per_block_[v] = (costs.StageLatency(v, middle, end, 0) + 2 * costs.LatencySeconds(v)) /
-                      (end - middle);
+      per_block_[v] =
+          (costs.StageLatency(v, middle, end, 0) + 2 * costs.LatencySeconds(v)) / (end - middle);
     }
   }
 
@@ -155,19 +165,12 @@ class LargePool {
     }
   }
 
-  // A pipeline's worth by itself, as the objective weighs it; smaller is better.
-  double LocalScore(const DraftPipeline& pipeline) const {
-    const RouteSet routes = RoutesOf(costs_, pipeline);
-    double rate = 0;
-    for (const Route& route : routes.Of(costs_.shape_count() - 1)) rate += route.rate;
-    return ScoreOf(costs_, routes.Of(0).front().latency_s, rate);
-  }
-
   void AddStandbys() {
     std::vector<Index> spares = Sequence();
     std::ranges::sort(spares, {}, [&](Index v) { return std::pair(per_block_[v], v); });
     std::vector<double> scores;
-    for (const DraftPipeline& pipeline : pipelines_) scores.push_back(LocalScore(pipeline));
+    for (const DraftPipeline& pipeline : pipelines_)
+      scores.push_back(PipelineScore(costs_, pipeline));
     size_t next = 0;
     size_t failures = 0;
     for (const Index v : spares) {
@@ -189,7 +192,7 @@ class LargePool {
       if (stage.holders.size() >= kHoldersMax) continue;
       if (!costs_.Fits(v, stage.span.first, stage.span.last)) continue;
       stage.holders.push_back(v);
-      const double with = LocalScore(pipeline);
+      const double with = PipelineScore(costs_, pipeline);
       if (with < score * (1 - kStandbyGain)) {
         score = with;
         return true;

@@ -7,8 +7,8 @@
 //   step(v, r)  = fixed + s_per_byte * (W + r p KV) + s_per_flop * r (F + p G)
 //   chunk(v)    = fixed + s_per_byte * (W + P/2 KV) + s_per_flop * c (F + P/2 G)
 //
-// with W weight bytes read, KV bytes per position, F flops per token and G flops per token and position,
-// summed over the span's blocks (last_row_only blocks: one row of a chunk instead of c).
+// with W weight bytes read, KV bytes per position, F flops per token and G flops per token and
+// position, summed over the span's blocks (last_row_only blocks: one row of a chunk instead of c).
 //
 // A message of m bytes from v to w (m = rows * hidden bytes of the cut + frame header; rows * 4 +
 // header at either end of the model, where token ids travel) takes

@@ -1,8 +1,9 @@
 // Ordered-partition dynamic programmes: the chain of volunteers of least additive cost.
 //
 // Both minimise a sum over stages and hops subject to a cap on the busiest volunteer or link
-// ("least latency such that nobody is busier than the cap"). pipeline_search.h sweeps the cap, which
-// turns the additive programme into one for any objective that grows with the sum and the maximum.
+// ("least latency such that nobody is busier than the cap"). pipeline_search.h sweeps the cap,
+// which turns the additive programme into one for any objective that grows with the sum and the
+// maximum.
 //
 //   OrderedChain  volunteers in a given order, each used or passed over:
 //                 best[w][b] = min(best[w-1][b], min over a of best[w-1][a] + hop + cost_w(a, b)),

@@ -34,11 +34,10 @@ class ChainSearch {
  public:
   ChainSearch(const Costs& costs, std::span<const Index> candidates, const SearchEffort& effort)
       : costs_(costs), candidates_(candidates), effort_(effort) {
-    // All orders at once where that takes at most about ten million steps.
     const double n = static_cast<double>(candidates.size());
     const double steps = std::ldexp(1, static_cast<int>(std::min<size_t>(candidates.size(), 64))) *
                          n * costs.block_count() * (n + costs.block_count() / 3.0);
-    exact_ = candidates.size() <= kSubsetChainMax && steps <= 1e7;
+    exact_ = candidates.size() <= kSubsetChainMax && steps <= effort.exact_steps;
     if (!exact_) MakeOrders();
   }
 
@@ -191,7 +190,8 @@ class ChainSearch {
   }
 
   void SortFound() {
-    std::ranges::sort(found_, {}, [](const Found& f) { return std::pair(f.figures.effective, f.at); });
+    std::ranges::sort(found_, {},
+                      [](const Found& f) { return std::pair(f.figures.effective, f.at); });
   }
 
   void Polish() {
@@ -213,8 +213,10 @@ class ChainSearch {
       add(found);
     }
     if (!found_.empty() && most > 1) {
-      add(*std::ranges::max_element(found_, {}, [](const Found& f) { return f.figures.throughput; }));
-      add(*std::ranges::min_element(found_, {}, [](const Found& f) { return f.figures.latency_s; }));
+      add(*std::ranges::max_element(found_, {},
+                                    [](const Found& f) { return f.figures.throughput; }));
+      add(*std::ranges::min_element(found_, {},
+                                    [](const Found& f) { return f.figures.latency_s; }));
     }
     return chains;
   }

@@ -4,8 +4,8 @@
 // it (the busiest volunteer, the slowest prefill chunk). So the best chain is on the front of
 // (sum, maximum), and the front is found by dynamic programmes of least sum under a cap on the
 // maximum (pipeline_dp.h): first without a cap, then at the smallest cap that anything meets and
-// that still helps (by bisection), then at caps between. Every chain found is judged by the exact formulas
-// (EvaluateChain), and the best are polished by local search on them.
+// that still helps (by bisection), then at caps between. Every chain found is judged by the exact
+// formulas (EvaluateChain), and the best are polished by local search on them.
 #pragma once
 
 #include <span>
@@ -16,12 +16,13 @@
 namespace shoal::planner {
 
 struct SearchEffort {
-  size_t bisections = 10;  // For the smallest cap that helps, per shape.
-  size_t caps = 8;         // Between that and none.
-  size_t shapes = kShapesMax;  // Shapes tried: the largest ones and the single row.
-  size_t orders = 4;       // Of volunteers, where not all orders can be tried.
-  size_t polished = 4;     // Chains that go through local search ...
+  size_t bisections = 10;       // For the smallest cap that helps, per shape.
+  size_t caps = 8;              // Between that and none.
+  size_t shapes = kShapesMax;   // Shapes tried: the largest ones and the single row.
+  size_t orders = 4;            // Of volunteers, where not all orders can be tried.
+  size_t polished = 4;          // Chains that go through local search ...
   size_t evaluations = 20'000;  // ... of at most so many steps each.
+  double exact_steps = 4e5;     // All orders at once where one programme takes no more steps.
 };
 
 // At most `most` different chains over `candidates`, least effective score first, and after them,

@@ -23,10 +23,16 @@ struct Effort {
 
 Effort EffortFor(size_t volunteers) {
   if (volunteers <= 8) {
-    return {.starts = 8, .evaluations = 4000, .grow = {}, .anneal = 20'000};
+    const SearchEffort thorough = {.bisections = 5, .caps = 2, .shapes = 2, .polished = 2};
+    return {.starts = 8, .evaluations = 4000, .grow = {.search = thorough}, .anneal = 15'000};
   }
-  const SearchEffort quick = {
-      .bisections = 6, .caps = 2, .shapes = 2, .orders = 2, .polished = 1, .evaluations = 1000};
+  const SearchEffort quick = {.bisections = 6,
+                              .caps = 2,
+                              .shapes = 2,
+                              .orders = 2,
+                              .polished = 1,
+                              .evaluations = 1000,
+                              .exact_steps = 5e4};
   if (volunteers <= 20) {
     return {.starts = 4,
             .evaluations = 3000,

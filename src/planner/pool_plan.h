@@ -45,14 +45,14 @@ struct LeftOut {
 
 // What a plan is expected to achieve on the problem's workload (latency_model.h, routes.h).
 struct Prediction {
-  double token_s = 0;         // From one token of a lone stream to its next.
-  double first_token_s = 0;   // From a prompt to its first token, nobody else being served.
-  double stream_s = 0;        // Both per answered token, departures included: the objective's latency.
-  double tokens_per_s = 0;    // Answered tokens of all sessions together.
-  uint32_t rows = 1;          // Sessions in a decode step at which that is reached.
-  uint64_t bytes_to_move = 0; // To load before the plan is there.
-  double move_s = 0;          // How long that takes.
-  double score = 0;           // The objective; smaller is better.
+  double token_s = 0;        // From one token of a lone stream to its next.
+  double first_token_s = 0;  // From a prompt to its first token, nobody else being served.
+  double stream_s = 0;  // Both per answered token, departures included: the objective's latency.
+  double tokens_per_s = 0;     // Answered tokens of all sessions together.
+  uint32_t rows = 1;           // Sessions in a decode step at which that is reached.
+  uint64_t bytes_to_move = 0;  // To load before the plan is there.
+  double move_s = 0;           // How long that takes.
+  double score = 0;            // The objective; smaller is better.
   // The score with what moving costs (Inertia), by which plans are compared.
   double effective = 0;
 };

@@ -89,8 +89,8 @@ Status CheckNetwork(const Network& network) {
 
 Status CheckWishes(const Problem& problem) {
   const Workload& work = problem.workload;
-  for (const uint32_t count : {work.prompt_tokens, work.answer_tokens, work.sessions,
-                               work.chunk_rows, work.rows_max}) {
+  for (const uint32_t count :
+       {work.prompt_tokens, work.answer_tokens, work.sessions, work.chunk_rows, work.rows_max}) {
     if (count == 0 || count > kTokensMax) return Bad("workload", "every count is 1 to 2^28");
   }
   if (work.rows_max > kRowsMax) {

@@ -124,8 +124,7 @@ Problem SmallProblem(uint64_t seed, uint32_t volunteers, uint32_t blocks) {
   const bool reliable = random.Below(2) == 0;
   const bool caches = random.Below(3) == 0;
   for (uint32_t i = 0; i < pool; ++i) {
-    Volunteer volunteer =
-        RandomVolunteer(random, i + 1, static_cast<DeviceKind>(random.Below(3)));
+    Volunteer volunteer = RandomVolunteer(random, i + 1, static_cast<DeviceKind>(random.Below(3)));
     volunteer.memory_bytes = Bytes(model * ample * Scatter(random, 0.15, 1.5));
     volunteer.link.cluster =
         static_cast<uint32_t>(random.Below(problem.network.clusters.size() + 1));

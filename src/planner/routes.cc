@@ -116,8 +116,7 @@ class RouteFinder {
     double best = kInfinity;
     for (size_t h = 0; h < stages_.back().size(); ++h) {
       const Holder& holder = stages_.back()[h];
-      const double at =
-          holder.reached_s + costs_.RelayOut(holder.v, costs_.block_count(), shape);
+      const double at = holder.reached_s + costs_.RelayOut(holder.v, costs_.block_count(), shape);
       if (at < best) {
         best = at;
         path_.back() = h;
@@ -137,8 +136,8 @@ class RouteFinder {
     double risk = 1;
     const auto use = [&](size_t s, double seconds) { use_[s] = std::max(use_[s], seconds); };
     use(0, costs_.BusyMessage(0, shape) * costs_.DownSeconds(At(0).v));
-    use(stages_.size() - 1,
-        costs_.BusyMessage(costs_.block_count(), shape) * costs_.UpSeconds(At(stages_.size() - 1).v));
+    use(stages_.size() - 1, costs_.BusyMessage(costs_.block_count(), shape) *
+                                costs_.UpSeconds(At(stages_.size() - 1).v));
     for (size_t s = 0; s < stages_.size(); ++s) {
       const Holder& holder = At(s);
       use(s, holder.busy_s);
@@ -157,8 +156,8 @@ class RouteFinder {
       } else {
         use(s, bytes * costs_.UpSeconds(holder.v));
         use(s + 1, bytes * costs_.DownSeconds(w));
-        chunk = std::max({chunk, chunk_bytes * costs_.UpSeconds(holder.v),
-                          chunk_bytes * costs_.DownSeconds(w)});
+        chunk = std::max(
+            {chunk, chunk_bytes * costs_.UpSeconds(holder.v), chunk_bytes * costs_.DownSeconds(w)});
         route.relay_bytes += bytes;
       }
     }
@@ -206,6 +205,23 @@ RouteSet RoutesOf(const Costs& costs, const DraftPipeline& pipeline) {
     }
   }
   return set;
+}
+
+namespace {
+double ScoreOfSet(const Costs& costs, const RouteSet& routes) {
+  double rate = 0;
+  for (const Route& route : routes.Of(costs.shape_count() - 1)) rate += route.rate;
+  return ScoreOf(costs, routes.Of(0).front().latency_s, rate);
+}
+}  // namespace
+
+double PipelineScore(const Costs& costs, const DraftPipeline& pipeline) {
+  return ScoreOfSet(costs, RoutesOf(costs, pipeline));
+}
+
+double PipelineEffective(const Costs& costs, const DraftPipeline& pipeline) {
+  const RouteSet routes = RoutesOf(costs, pipeline);
+  return ScoreOfSet(costs, routes) * costs.LoadFactor(routes.load_slowest_s, routes.load_bytes);
 }
 
 Chain FastestRoute(const Costs& costs, const DraftPipeline& pipeline) {

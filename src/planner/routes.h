@@ -84,6 +84,11 @@ Background::Figures Evaluate(const Costs& costs, std::span<const RouteSet> sets)
 
 double ScoreOf(const Costs& costs, double latency_s, double throughput);
 
+// A pipeline's worth by itself, at its full rate whatever the number of sessions, without and with
+// what loading it costs; smaller is better.
+double PipelineScore(const Costs& costs, const DraftPipeline& pipeline);
+double PipelineEffective(const Costs& costs, const DraftPipeline& pipeline);
+
 // One stage of a pipeline without replicas.
 struct ChainStage {
   Index volunteer = 0;
