@@ -21,6 +21,7 @@ class Exchange {
   HttpConnection* connection() const { return connection_; }
   void CutLoose() { connection_ = nullptr; }
 
+  Headers headers;  // Go with the answer.
   std::function<void()> on_closed;
   std::function<void()> on_drained;
 

@@ -120,6 +120,10 @@ bool Responder::closed() const {
   return exchange_ == nullptr || exchange_->connection() == nullptr;
 }
 
+void Responder::AddHeader(std::string_view name, std::string_view value) {
+  if (exchange_ != nullptr) exchange_->headers.Add(name, value);
+}
+
 void Responder::Send(Response response) {
   const auto exchange = std::exchange(exchange_, nullptr);
   if (exchange == nullptr || exchange->connection() == nullptr) return;

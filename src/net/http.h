@@ -121,6 +121,9 @@ class Responder {
   void OnClosed(std::function<void()> fn);
   bool closed() const;
 
+  // A field that goes with the answer, whatever it will be; not with an accepted WebSocket.
+  void AddHeader(std::string_view name, std::string_view value);
+
   // The handle is empty after any of these three.
   void Send(Response response);
   // Sends the head now; the body follows, chunked. Content-Length must not be among the headers.

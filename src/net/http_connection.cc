@@ -44,14 +44,14 @@ void ServerContext::Remove(const std::shared_ptr<HttpConnection>& connection) {
 }
 
 HttpConnection::HttpConnection(std::shared_ptr<ServerContext> context,
-                               std::unique_ptr<Transport> transport)
+                               std::unique_ptr<Transport> transport, std::string peer)
     : context_(std::move(context)),
-      slot_(std::make_shared<ConnectionSlot>(context_)),
+      slot_(std::make_shared<ConnectionSlot>(context_, std::move(peer))),
       transport_(std::move(transport)),
       deadline_(transport_->executor()) {}
 
-void HttpConnection::Start(bool is_one_too_many) {
-  is_one_too_many_ = is_one_too_many;
+void HttpConnection::Start(std::optional<RequestReader::Refusal> refusal) {
+  refusal_ = std::move(refusal);
   outbox_.emplace(
       weak_from_this(), *transport_, context_->files, context_->options.limits.write_timeout,
       Outbox::Callbacks{[this] { OnOutboxEmpty(); }, [this](std::string) { PeerGone(); }});
@@ -147,7 +147,7 @@ void HttpConnection::Dispatch() {
   Request request = reader_->Take();
   reader_.reset();
   deadline_.cancel();
-  if (is_one_too_many_) return Refuse(503, "the server has too many connections; try again later");
+  if (refusal_) return Refuse(refusal_->status, refusal_->detail);
   if (request.wants_websocket && (read_pending_ || !inbox_.empty() || !outbox_->empty())) {
     return Refuse(400, "a WebSocket handshake waits for the answers before it and for its own");
   }
@@ -172,7 +172,7 @@ void HttpConnection::Refuse(int status, const std::string& detail) {
     response.headers.Set("Sec-WebSocket-Version", "13");
     response.headers.Set("Upgrade", "websocket");
   }
-  if (status == 503) response.headers.Set("Retry-After", "5");
+  if (status == 503 || status == 429) response.headers.Set("Retry-After", "5");
   Send(std::move(response));
 }
 
@@ -180,6 +180,9 @@ void HttpConnection::SendHead(int status, Headers headers) {
   if (context_->stopping) keep_alive_ = false;
   wants_websocket_ = false;  // Refused by this answer: reading goes on.
   headers.Set("Date", HttpDate());
+  if (exchange_ != nullptr) {
+    for (const auto& [name, value] : exchange_->headers) headers.Add(name, value);
+  }
   if (!keep_alive_) {
     headers.Set("Connection", "close");
   } else if (is_http_1_0_) {

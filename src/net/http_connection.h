@@ -12,6 +12,7 @@
 #include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -41,6 +42,7 @@ struct ServerContext {
   FileReader files;
   std::set<std::shared_ptr<HttpConnection>> connections;
   size_t open = 0;  // Connections and WebSockets.
+  std::map<std::string, size_t, std::less<>> open_by_peer;
   bool stopping = false;
   std::function<void()> on_stopped;
 
@@ -51,23 +53,33 @@ struct ServerContext {
 // Counts one connection or WebSocket as long as it lives.
 class ConnectionSlot {
  public:
-  explicit ConnectionSlot(std::shared_ptr<ServerContext> context) : context_(std::move(context)) {
+  // `peer`: whose share it takes; empty: nobody's.
+  ConnectionSlot(std::shared_ptr<ServerContext> context, std::string peer)
+      : context_(std::move(context)), peer_(std::move(peer)) {
     ++context_->open;
+    if (!peer_.empty()) ++context_->open_by_peer[peer_];
   }
-  ~ConnectionSlot() { --context_->open; }
+  ~ConnectionSlot() {
+    --context_->open;
+    const auto at = context_->open_by_peer.find(peer_);
+    if (at != context_->open_by_peer.end() && --at->second == 0) context_->open_by_peer.erase(at);
+  }
   ConnectionSlot(const ConnectionSlot&) = delete;
   ConnectionSlot& operator=(const ConnectionSlot&) = delete;
 
  private:
   std::shared_ptr<ServerContext> context_;
+  std::string peer_;
 };
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpConnection(std::shared_ptr<ServerContext> context, std::unique_ptr<Transport> transport);
+  // `peer`: whose share of connections it takes; empty: nobody's.
+  HttpConnection(std::shared_ptr<ServerContext> context, std::unique_ptr<Transport> transport,
+                 std::string peer);
 
-  // `is_one_too_many`: the first request is answered with 503.
-  void Start(bool is_one_too_many);
+  // `refusal`: the first request is answered so, and the connection ends.
+  void Start(std::optional<RequestReader::Refusal> refusal);
   // No request will be read after the one that is under way.
   void StopWhenIdle();
   // Cuts the connection; no callback comes any more.
@@ -117,7 +129,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool read_pending_ = false;
   std::string inbox_;  // Read, not used yet.
   uint64_t lingered_bytes_ = 0;
-  bool is_one_too_many_ = false;
+  std::optional<RequestReader::Refusal> refusal_;
 
   // Of the request that is read or answered.
   bool has_begun_ = false;

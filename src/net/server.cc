@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/str_cat.h"
+#include "net/address.h"
 #include "net/event_loop_impl.h"
 #include "net/http_connection.h"
 #include "net/transport.h"
@@ -17,6 +18,7 @@ using tcp = asio::ip::tcp;
 constexpr int kBacklog = 1024;
 // Connections over the limit that are told so; beyond these they are closed without a word.
 constexpr size_t kPoliteRefusals = 64;
+constexpr size_t kPoliteRefusalsPerPeer = 8;
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
 Result<tcp::endpoint> EndpointOf(const ServerOptions& options) {
@@ -78,13 +80,27 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   }
 
   void OnAccept(tcp::socket socket) {
-    const size_t limit = context->options.limits.max_connections;
-    if (context->open >= limit + kPoliteRefusals) return;
-    const bool is_one_too_many = context->open >= limit;
+    const ServerLimits& limits = context->options.limits;
+    auto transport = MakeTransport(std::move(socket), tls);
+    const std::string& address = transport->peer_address();
+    const auto& is_shared = context->options.is_shared_peer;
+    const bool has_share =
+        limits.max_connections_per_peer > 0 && !(is_shared && is_shared(address));
+    std::string peer = has_share ? PeerKey(address) : std::string();
+    const auto at = context->open_by_peer.find(peer);
+    const size_t open_of_peer = at == context->open_by_peer.end() ? 0 : at->second;
+    std::optional<RequestReader::Refusal> refusal;
+    if (context->open >= limits.max_connections) {
+      if (context->open >= limits.max_connections + kPoliteRefusals) return;
+      refusal = {503, "the server has too many connections; try again later"};
+    } else if (has_share && open_of_peer >= limits.max_connections_per_peer) {
+      if (open_of_peer >= limits.max_connections_per_peer + kPoliteRefusalsPerPeer) return;
+      refusal = {429, "there are too many connections from this address; close some"};
+    }
     auto connection =
-        std::make_shared<HttpConnection>(context, MakeTransport(std::move(socket), tls));
+        std::make_shared<HttpConnection>(context, std::move(transport), std::move(peer));
     context->connections.insert(connection);
-    connection->Start(is_one_too_many);
+    connection->Start(std::move(refusal));
   }
 
   void StopAccepting() {

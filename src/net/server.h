@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "net/event_loop.h"
@@ -17,7 +18,9 @@
 namespace shoal::net {
 
 struct ServerLimits {
-  size_t max_connections = 4096;             // WebSockets count; more are answered with 503.
+  size_t max_connections = 4096;  // WebSockets count; more are answered with 503.
+  // Of one IPv4 address, or one /64 of IPv6; more are answered with 429. 0: no limit.
+  size_t max_connections_per_peer = 256;
   uint32_t max_header_bytes = 64u << 10;     // 431
   uint64_t max_body_bytes = 16u << 20;       // 413
   size_t max_stream_queue_bytes = 8u << 20;  // Of a streamed answer that the client does not take.
@@ -34,6 +37,9 @@ struct ServerOptions {
   std::string tls_certificate;
   std::string tls_key;
   ServerLimits limits;
+  // Whether an address speaks for many, as a reverse proxy does: max_connections_per_peer is not
+  // for it. Unset: none does.
+  std::function<bool(std::string_view address)> is_shared_peer;
   // Makes the answers that the server gives without the handler (400, 408, 413, 431, 503, ...).
   // Unset: plain text.
   std::function<Response(int status, const std::string& detail)> refusal;

@@ -196,6 +196,52 @@ TEST_F(ServerTest, RefusesConnectionsOverItsLimit) {
   EXPECT_TRUE(again.Exchange(kGet).starts_with("HTTP/1.1 200 "));
 }
 
+TEST_F(ServerTest, RefusesConnectionsOverAPeersShare) {
+  ServerOptions options;
+  options.limits.max_connections_per_peer = 2;
+  bool is_proxy = false;
+  options.is_shared_peer = [&](std::string_view) { return is_proxy; };
+  Listen(options);
+  RawClient one(loop_, server_->port());
+  one.Exchange(kGet);
+  {
+    RawClient two(loop_, server_->port());
+    two.Exchange(kGet);
+    RawClient three(loop_, server_->port());
+    three.Send(kGet);
+    const std::string answer = three.ReadToEnd();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 429 ")) << answer;
+    EXPECT_NE(answer.find("Retry-After: "), std::string::npos);
+    is_proxy = true;
+    RawClient many(loop_, server_->port());
+    EXPECT_TRUE(many.Exchange(kGet).starts_with("HTTP/1.1 200 "));
+  }
+  ASSERT_TRUE(RunUntil(loop_, [&] { return server_->connections() == 1; }));
+  is_proxy = false;
+  RawClient again(loop_, server_->port());
+  EXPECT_TRUE(again.Exchange(kGet).starts_with("HTTP/1.1 200 "));
+}
+
+TEST_F(ServerTest, SendsAddedHeadersWithWhateverTheAnswerIs) {
+  handler_ = [](Request request, Responder responder) {
+    responder.AddHeader("X-Extra", request.path);
+    if (request.path == "/stream") return responder.StartStream(200, {}).End();
+    if (request.path == "/forgotten") return;
+    responder.Send(TextResponse(404, "no"));
+  };
+  Listen();
+  for (const char* path : {"/stream", "/forgotten", "/whole"}) {
+    RawClient client(loop_, server_->port());
+    client.Send(StrCat("GET ", path, " HTTP/1.1\r\nHost: h\r\n\r\n"));
+    const std::string head = client.ReadUntil("\r\n\r\n");
+    EXPECT_NE(head.find(StrCat("X-Extra: ", path, "\r\n")), std::string::npos) << head;
+  }
+  RawClient twice(loop_, server_->port());
+  twice.Exchange(kGet);
+  const std::string second = twice.Exchange(kGet);
+  EXPECT_EQ(second.find("X-Extra"), second.rfind("X-Extra")) << second;
+}
+
 TEST_F(ServerTest, NoticesAClientThatLeavesWhileItsAnswerIsMade) {
   std::optional<Responder> waiting;
   int closed = 0;

@@ -3,6 +3,7 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
@@ -60,9 +61,11 @@ class TlsTransport final : public Transport {
       SSL_set_tlsext_host_name(stream_.native_handle(), server_name.c_str());
       stream_.set_verify_callback(asio::ssl::host_name_verification(server_name));
     }
-    stream_.async_handshake(
-        is_server ? Stream::server : Stream::client,
-        [handler = std::move(handler)](error_code error) mutable { handler(error, 0); });
+    stream_.async_handshake(is_server ? Stream::server : Stream::client,
+                            [this, handler = std::move(handler)](error_code error) mutable {
+                              if (IsPlainHttp(error)) TellToUseHttps();
+                              handler(error, 0);
+                            });
   }
   void AsyncReadSome(asio::mutable_buffer buffer, Handler handler) override {
     stream_.async_read_some(buffer, std::move(handler));
@@ -82,6 +85,22 @@ class TlsTransport final : public Transport {
   bool is_secure() const override { return true; }
 
  private:
+  static bool IsPlainHttp(error_code error) {
+    return error.category() == asio::error::get_ssl_category() &&
+           ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST;
+  }
+  // Somebody typed the address without "https://": an error of TLS would tell a browser nothing.
+  void TellToUseHttps() {
+    constexpr std::string_view kAnswer =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        "Connection: close\r\nContent-Length: 56\r\n\r\n"
+        "This address speaks HTTPS: put https:// in front of it.\n";
+    error_code ignored;
+    stream_.next_layer().non_blocking(true, ignored);
+    stream_.next_layer().send(asio::buffer(kAnswer.data(), kAnswer.size()), 0, ignored);
+    stream_.next_layer().shutdown(tcp::socket::shutdown_send, ignored);
+  }
+
   std::shared_ptr<asio::ssl::context> context_;
   asio::ssl::stream<tcp::socket> stream_;
 };

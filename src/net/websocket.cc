@@ -41,6 +41,7 @@ class BeastSession final : public WebSocketSession,
   size_t queued_bytes() const override { return queued_bytes_; }
   void PauseReading() override { paused_ = true; }
   void ResumeReading() override;
+  void SetMaxMessageBytes(size_t bytes) override;
   void Close(uint16_t code, std::string_view reason) override;
   void Abort(std::string_view reason) override { FinishLater(kCloseAbnormal, reason); }
   void Abandon() override;
@@ -167,6 +168,11 @@ void BeastSession::Start(WebSocketCallbacks callbacks) {
 void BeastSession::ResumeReading() {
   paused_ = false;
   if (open_told_) ReadMore();
+}
+
+void BeastSession::SetMaxMessageBytes(size_t bytes) {
+  options_.max_message_bytes = bytes;
+  if (stream_) stream_->read_message_max(bytes);
 }
 
 void BeastSession::ReadMore() {
@@ -334,6 +340,7 @@ void WebSocket::Send(std::shared_ptr<const ByteVector> message) {
 size_t WebSocket::queued_bytes() const { return session_->queued_bytes(); }
 void WebSocket::PauseReading() { session_->PauseReading(); }
 void WebSocket::ResumeReading() { session_->ResumeReading(); }
+void WebSocket::SetMaxMessageBytes(size_t bytes) { session_->SetMaxMessageBytes(bytes); }
 void WebSocket::Close(uint16_t code, std::string_view reason) { session_->Close(code, reason); }
 void WebSocket::Abort(std::string_view reason) { session_->Abort(reason); }
 bool WebSocket::closed() const { return session_->closed(); }

@@ -71,6 +71,9 @@ class WebSocket {
   void PauseReading();
   void ResumeReading();
 
+  // In place of max_message_bytes, for the messages that begin from now on.
+  void SetMaxMessageBytes(size_t bytes);
+
   // Sends what is queued, then a close frame; on_closed follows when the peer has answered or
   // handshake_timeout is over. `reason`: at most 123 bytes are sent.
   void Close(uint16_t code, std::string_view reason);

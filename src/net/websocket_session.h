@@ -17,6 +17,7 @@ class WebSocketSession {
   virtual size_t queued_bytes() const = 0;
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
+  virtual void SetMaxMessageBytes(size_t bytes) = 0;
   virtual void Close(uint16_t code, std::string_view reason) = 0;
   virtual void Abort(std::string_view reason) = 0;
   // The handle is gone: no callback any more, and goodbye.

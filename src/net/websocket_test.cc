@@ -206,6 +206,19 @@ TEST_F(WebSocketTest, RefusesMessagesOverTheLimitBeforeTheyCome) {
   EXPECT_TRUE(here_.messages.empty());
 }
 
+TEST_F(WebSocketTest, TakesLargerMessagesOnceItIsTold) {
+  Listen({.max_message_bytes = 100});
+  ConnectBoth();
+  there_.socket->Send(Message(std::string(100, 'x')));
+  ASSERT_TRUE(RunUntil(loop_, [&] { return here_.messages.size() == 1; }));
+  here_.socket->SetMaxMessageBytes(1000);
+  there_.socket->Send(Message(std::string(1000, 'x')));
+  ASSERT_TRUE(RunUntil(loop_, [&] { return here_.messages.size() == 2; }));
+  there_.socket->Send(Message(std::string(1001, 'x')));
+  ASSERT_TRUE(RunUntil(loop_, [&] { return here_.closed.has_value(); }));
+  EXPECT_EQ(here_.closed, kCloseTooBig);
+}
+
 TEST_F(WebSocketTest, ClosesAfterWhatIsQueued) {
   Listen();
   ConnectBoth();
