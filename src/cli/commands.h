@@ -6,8 +6,8 @@
 
 namespace shoal::cli {
 
-AddCommand AddPack, AddEval, AddStage, AddServe;
+AddCommand AddPack, AddEval, AddStage, AddServe, AddPlan;
 
-inline constexpr AddCommand* kCommands[] = {AddPack, AddServe, AddEval, AddStage};
+inline constexpr AddCommand* kCommands[] = {AddPack, AddServe, AddPlan, AddEval, AddStage};
 
 }  // namespace shoal::cli

@@ -1,0 +1,96 @@
+// shoal plan PACK --devices devices.json: who would hold what, how fast that would be, and what one
+// more device would change. docs/planner.md describes the file and the figures.
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+
+#include "base/str_cat.h"
+#include "cli/commands.h"
+#include "cli/devices.h"
+#include "coordinator/hub/block_costs.h"
+#include "model/file.h"
+#include "planner/explain.h"
+#include "planner/what_if.h"
+#include "store/pack.h"
+
+namespace shoal::cli {
+
+namespace {
+
+constexpr size_t kDevicesBytesMax = 16u << 20;
+constexpr size_t kWhatIfVolunteers = 1000;  // In larger pools one more device changes nothing.
+constexpr size_t kWhatIfKinds = 12;
+
+struct PlanArguments {
+  std::string pack;
+  std::string devices;
+  bool f16_hops = false;
+};
+
+void PrintNames(const DevicesFile& devices) {
+  for (const DeviceKind& kind : devices.kinds) {
+    if (kind.count == 1) {
+      fmt::print("volunteer {}: {}\n", kind.first + 1, kind.name);
+    } else {
+      fmt::print("volunteers {} to {}: {}\n", kind.first + 1, kind.first + kind.count, kind.name);
+    }
+  }
+}
+
+void PrintWhatIf(const DevicesFile& devices, bool has_plan) {
+  std::vector<size_t> likes;
+  for (const DeviceKind& kind : devices.kinds) {
+    if (likes.size() < kWhatIfKinds) likes.push_back(kind.first);
+  }
+  size_t kind = 0;
+  for (const planner::WhatIf& answer : planner::AskWhatIf(devices.problem, likes)) {
+    while (devices.kinds[kind].first != answer.like) ++kind;
+    const planner::Prediction& then = answer.prediction;
+    const std::string gain = fmt::format("first token after {}, then {} a token; {:.3g} tokens/s",
+                                         planner::FormatSeconds(then.first_token_s),
+                                         planner::FormatSeconds(then.token_s), then.tokens_per_s);
+    if (!has_plan) {
+      fmt::print("with {} more like {}: {}\n", answer.count, devices.kinds[kind].name, gain);
+    } else if (answer.used) {
+      fmt::print("with one more like {}: {}\n", devices.kinds[kind].name, gain);
+    } else {
+      fmt::print("with one more like {}: nothing would change\n", devices.kinds[kind].name);
+    }
+  }
+}
+
+Status RunPlan(const PlanArguments& arguments) {
+  ASSIGN_OR_RETURN(const store::Pack pack, store::Pack::Open(arguments.pack));
+  ASSIGN_OR_RETURN(const std::string text, model::ReadFile(arguments.devices, kDevicesBytesMax));
+  ASSIGN_OR_RETURN(DevicesFile devices, ParseDevices(text, arguments.devices));
+  devices.problem.blocks = BlockCostsOf(pack.manifest(), arguments.f16_hops ? 2 : 4);
+  ASSIGN_OR_RETURN(const planner::PoolPlan plan, planner::PlanPool(devices.problem));
+  PrintNames(devices);
+  fmt::print("{}", planner::Describe(devices.problem, plan));
+  if (devices.problem.volunteers.size() <= kWhatIfVolunteers) {
+    PrintWhatIf(devices, plan.complete());
+  }
+  if (!plan.complete()) return Fail(Code::kUnavailable, "these devices cannot run the model");
+  return {};
+}
+
+}  // namespace
+
+void AddPlan(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("plan", "say how devices would share a pack, how fast");
+  const auto arguments = std::make_shared<PlanArguments>();
+  const auto hop = std::make_shared<std::string>("f32");
+  command->add_option("pack", arguments->pack, "the pack's folder")->required();
+  command->add_option("--devices", arguments->devices, "the devices, a JSON file")->required();
+  command->add_option("--hop", *hop, "precision of hidden states on the network")
+      ->check(CLI::IsMember({"f32", "f16"}))
+      ->capture_default_str();
+  command->callback([arguments, hop, &exit_code] {
+    arguments->f16_hops = *hop == "f16";
+    const Status status = RunPlan(*arguments);
+    exit_code = status ? kDone : ReportFailure(status.error());
+  });
+}
+
+}  // namespace shoal::cli

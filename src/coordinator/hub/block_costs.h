@@ -1,0 +1,32 @@
+// What the planner has to know of a pack's blocks.
+#pragma once
+
+#include <vector>
+
+#include "planner/plan.h"
+#include "store/manifest.h"
+
+namespace shoal {
+
+// Costs of the manifest's first variant; hidden states cross the network in `hop_bytes` a value.
+inline std::vector<planner::BlockCost> BlockCostsOf(const store::Manifest& manifest,
+                                                    uint32_t hop_bytes) {
+  constexpr uint64_t kKvBytes = 4;  // Of a cached value.
+  std::vector<planner::BlockCost> costs;
+  for (const store::Block& block : manifest.variants.front().blocks) {
+    const bool is_head = block.kind == store::BlockKind::kHead;
+    const bool is_table = block.kind == store::BlockKind::kEmbedding;
+    costs.push_back(
+        {.weight_bytes = block.weight_bytes,
+         .kv_bytes_per_position =
+             block.kv ? 2ull * block.kv->heads * block.kv->head_size * kKvBytes : 0,
+         .flops_per_token = static_cast<double>(block.flops_per_token),
+         .flops_per_token_position = static_cast<double>(block.attention_flops_per_position),
+         .hidden_bytes = uint64_t{manifest.model.hidden} * hop_bytes,
+         .last_row_only = is_head,
+         .read_fraction = is_table ? 0.0 : 1.0});
+  }
+  return costs;
+}
+
+}  // namespace shoal
