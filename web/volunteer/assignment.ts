@@ -88,6 +88,8 @@ export interface FileProgress {
   location: string;
   bytes: number;
   done: number;
+  // Of `done`: what crossed the network.
+  fetched: number;
 }
 
 export interface LoadProgress {
@@ -110,7 +112,7 @@ export async function fetchStage(
     bytesDone: 0,
     bytesTotal: fileBytes(assign),
     bytesFetched: 0,
-    files: all.map(({ location, bytes }) => ({ location, bytes, done: 0 })),
+    files: all.map(({ location, bytes }) => ({ location, bytes, done: 0, fetched: 0 })),
   };
   const failure = new AbortController();
   const either = AbortSignal.any([signal, failure.signal]);
@@ -121,6 +123,7 @@ export async function fetchStage(
       const index = next++;
       const onBytes: OnBytes = (done, fetched) => {
         progress.files[index]!.done += done;
+        progress.files[index]!.fetched += fetched;
         progress.bytesDone += done;
         progress.bytesFetched += fetched;
         onProgress(progress);

@@ -14,10 +14,17 @@ export interface VolunteerOptions {
   threads?: number;
   // Of a private swarm.
   joinSecret?: string;
+  // Of the time that the executor may be at work; 1 when absent.
+  timeShare?: number;
+  // That may still come and go; no limit when absent.
+  dataBytesLeft?: number;
 }
 
 export type PageToNode =
-  { kind: "start"; options: VolunteerOptions; platform: string } | { kind: "stop"; reason: string };
+  | { kind: "start"; options: VolunteerOptions; platform: string }
+  // Other limits from now on.
+  | { kind: "limits"; timeShare: number; dataBytesLeft: number }
+  | { kind: "stop"; reason: string };
 
 // connecting: no connection yet. waiting: connected, nothing to hold. loading: fetching and
 // building a stage. ready: steps are run. reconnecting: the connection was lost, the next attempt
@@ -49,5 +56,7 @@ export type VolunteerEvent =
   // Blocks [first, last); equal: nothing.
   | { kind: "holding"; first: number; last: number; hasHead: boolean; weightBytes: number }
   | { kind: "counters"; counters: Counters }
+  // Bytes that came and went since the start, files and frames together.
+  | { kind: "data"; bytes: number }
   // Something went wrong and was reported; the volunteer goes on unless the state says otherwise.
   | { kind: "problem"; code: ErrorCode; detail: string };

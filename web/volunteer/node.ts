@@ -36,6 +36,8 @@ export interface NodeParts {
   now(): number;
   // In [0, 1).
   random(): number;
+  // Awaited after work of so many milliseconds on the executor.
+  rest?(busyMs: number): Promise<void>;
 }
 
 export class VolunteerNode {
@@ -64,7 +66,11 @@ export class VolunteerNode {
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#outbox = new Outbox(parts.core, (bytes) => this.#link.send(bytes));
-    this.#queue = new WorkQueue(queueLimits, (thrown) => this.#problem(ShoalError.from(thrown)));
+    this.#queue = new WorkQueue(
+      queueLimits,
+      (thrown) => this.#problem(ShoalError.from(thrown)),
+      parts.rest,
+    );
     this.#stage = new StageKeeper({
       ...parts,
       memoryBytes: parts.options.memoryBytes,

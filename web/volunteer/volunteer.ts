@@ -47,6 +47,11 @@ export class Volunteer {
     }, stopMs);
   }
 
+  // Other limits from now on; `dataBytesLeft` may be Infinity.
+  limit(timeShare: number, dataBytesLeft: number): void {
+    this.#post({ kind: "limits", timeShare, dataBytesLeft });
+  }
+
   #post(message: PageToNode): void {
     if (!this.#over) this.#worker.postMessage(message);
   }

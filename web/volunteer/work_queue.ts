@@ -17,14 +17,21 @@ interface Item {
 export class WorkQueue {
   readonly #limits: QueueLimits;
   readonly #onFailure: (thrown: unknown) => void;
+  readonly #rest: (busyMs: number) => Promise<void>;
   readonly #items: Item[] = [];
   #bytes = 0;
   #busy = false;
 
-  // `onFailure` is given what a piece of work threw; the queue goes on with the next.
-  constructor(limits: QueueLimits, onFailure: (thrown: unknown) => void) {
+  // `onFailure` is given what a piece of work threw; the queue goes on with the next. `rest` is told
+  // how long a piece took, and awaited before the next.
+  constructor(
+    limits: QueueLimits,
+    onFailure: (thrown: unknown) => void,
+    rest: (busyMs: number) => Promise<void> = () => Promise.resolve(),
+  ) {
     this.#limits = limits;
     this.#onFailure = onFailure;
+    this.#rest = rest;
   }
 
   get length(): number {
@@ -55,11 +62,13 @@ export class WorkQueue {
     this.#busy = true;
     for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) {
       this.#bytes -= item.bytes;
+      const startedMs = performance.now();
       try {
         await item.run();
       } catch (thrown) {
         this.#onFailure(thrown);
       }
+      await this.#rest(performance.now() - startedMs);
     }
     this.#busy = false;
   }
