@@ -1,6 +1,7 @@
-// engine_bench [--format q4|q8|f32] [--threads N] [--exact] [--write DIR]: how fast the engine runs
-// a stage of random weights; one line of JSON. With --write, the stage goes to DIR for other
-// executors instead. bench/engine runs it beside them.
+// engine_bench [--format q4|q8|f32] [--tiny] [--threads N] [--exact] [--write DIR]: how fast the
+// engine runs a stage of random weights; one line of JSON. With --write, the stage goes to DIR for
+// other executors instead, with an input and its output (tests/golden/engine is made this way).
+// bench/engine runs it beside them.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -110,13 +111,31 @@ class Bench {
   std::vector<float> hidden_;
 };
 
-int Write(const RandomStage& stage, const std::string& folder) {
-  const ByteVector model = onnx::Serialize(stage.model);
-  for (const auto& [name, bytes] : {std::pair<std::string, const ByteVector*>{"model.onnx", &model},
-                                    {RandomStage::kBlob, &stage.blob}}) {
+// The stage, some rows of hidden states and what they come out as: for other executors.
+int Write(RandomStage& random, const std::string& folder) {
+  constexpr uint32_t kRows = 9;
+  auto stage = engine::Stage::Load(random.model, random, {});
+  CHECK_MSG(stage.has_value(), stage.error().ToString());
+  const uint32_t width = (*stage)->shape().input_width;
+  Random noise(5);
+  std::vector<float> input(kRows * width);
+  for (float& value : input) value = static_cast<float>(2 * noise.NextDouble() - 1);
+  std::vector<engine::Row> rows;
+  for (uint32_t r = 0; r < kRows; ++r) rows.push_back({SessionId{1}, r, false});
+  CHECK((*stage)->Open(SessionId{1}, kRows).has_value());
+  const auto output = (*stage)->Run(rows, engine::Input::Hidden(input));
+  CHECK_MSG(output.has_value(), output.error().ToString());
+  const auto bytes_of = [](std::span<const float> floats) {
+    return Bytes(reinterpret_cast<const uint8_t*>(floats.data()), floats.size_bytes());
+  };
+  const ByteVector model = onnx::Serialize(random.model);
+  for (const auto& [name, bytes] : {std::pair<std::string, Bytes>{"model.onnx", model},
+                                    {RandomStage::kBlob, random.blob},
+                                    {"input.f32", bytes_of(input)},
+                                    {"expected.f32", bytes_of(output->values)}}) {
     std::ofstream file(folder + "/" + name, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes->data()),
-               static_cast<std::streamsize>(bytes->size()));
+    file.write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
     if (!file.flush()) {
       std::fprintf(stderr, "cannot write %s/%s\n", folder.c_str(), name.c_str());
       return 1;
@@ -155,6 +174,15 @@ int main(int argc, char** argv) {
     const bool has_value = i + 1 < argc;
     if (argument == "--exact") {
       arguments.exact = true;
+    } else if (argument == "--tiny") {
+      arguments.stage = {.format = arguments.stage.format,
+                         .layers = 2,
+                         .hidden = 64,
+                         .ffn = 96,
+                         .heads = 4,
+                         .kv_heads = 2,
+                         .head_size = 16,
+                         .positions = 32};
     } else if (argument == "--format" && has_value) {
       arguments.stage.format = argv[++i];
     } else if (argument == "--threads" && has_value) {
@@ -162,8 +190,9 @@ int main(int argc, char** argv) {
     } else if (argument == "--write" && has_value) {
       arguments.write = argv[++i];
     } else {
-      std::fprintf(stderr,
-                   "engine_bench [--format q4|q8|f32] [--threads N] [--exact] [--write DIR]\n");
+      std::fprintf(
+          stderr,
+          "engine_bench [--format q4|q8|f32] [--tiny] [--threads N] [--exact] [--write DIR]\n");
       return 2;
     }
   }

@@ -66,6 +66,13 @@ void* operator new(size_t bytes) {
   if (memory == nullptr) Die("out of memory");
   return memory;
 }
+void* operator new[](size_t bytes, std::align_val_t alignment) {
+  const auto align = static_cast<size_t>(alignment);
+  void* const memory = std::aligned_alloc(align, (bytes + align - 1) / align * align);
+  if (memory == nullptr) Die("out of memory");
+  return memory;
+}
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 

@@ -1,19 +1,24 @@
-// Copies the WebAssembly core to where the pages and the tests look for it: core/shoal_core.wasm.
-// SHOAL_CORE_WASM names another file than that of the `wasm` CMake preset.
+// Copies the WebAssembly modules to where the pages and the tests look for them: core/shoal_core.wasm
+// and the engine's two. SHOAL_CORE_WASM names another core than that of the `wasm` CMake preset; the
+// engine's modules lie beside it.
 import { copyFileSync, existsSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const source =
+const core =
   process.env.SHOAL_CORE_WASM ??
   fileURLToPath(new URL("../../build/wasm/src/wasm/shoal_core.wasm", import.meta.url));
-const target = fileURLToPath(new URL("./shoal_core.wasm", import.meta.url));
 
-if (!existsSync(source)) {
-  console.error(
-    `copy_wasm: ${source} does not exist; build it first: ` +
-      "cmake --preset wasm && cmake --build --preset wasm",
-  );
-  process.exit(1);
+for (const name of ["shoal_core.wasm", "shoal_engine.wasm", "shoal_engine_relaxed.wasm"]) {
+  const source = name === "shoal_core.wasm" ? core : join(dirname(core), name);
+  const target = fileURLToPath(new URL(`./${name}`, import.meta.url));
+  if (!existsSync(source)) {
+    console.error(
+      `copy_wasm: ${source} does not exist; build it first: ` +
+        "cmake --preset wasm && cmake --build --preset wasm",
+    );
+    process.exit(1);
+  }
+  copyFileSync(source, target);
+  console.log(`copy_wasm: ${target}, ${(statSync(target).size / 1024).toFixed(1)} KiB`);
 }
-copyFileSync(source, target);
-console.log(`copy_wasm: ${target}, ${(statSync(target).size / 1024).toFixed(1)} KiB`);

@@ -1,0 +1,255 @@
+// The executor `shoal`: the C++ engine in WebAssembly (src/engine). KV caches are the engine's own;
+// weights are read from the stage's blobs straight into its memory, one tensor at a time.
+
+import { ShoalError } from "../../core/index.ts";
+import type {
+  Executor,
+  GroupResult,
+  KvPart,
+  LoadedStage,
+  RowGroup,
+  RunRequest,
+  RunResult,
+  Stage,
+  StageFiles,
+} from "../executor.ts";
+import { EngineModule, type EngineRow, type ReadWeight } from "./shoal_module.ts";
+
+export interface ShoalRuntime {
+  // shoal_engine_relaxed.wasm where it compiles, else shoal_engine.wasm.
+  module: WebAssembly.Module;
+  // Bytes [from, to) of a blob, at once.
+  readBlob(blob: Blob, from: number, to: number): Uint8Array;
+  // Milliseconds, of any origin.
+  now(): number;
+}
+
+interface Loaded {
+  stage: Stage;
+  engine: EngineModule;
+  hasHead: boolean;
+  positionsMax: number;
+  // Of every open cache: how many positions it holds, and the blocks of an import under way.
+  caches: Map<number, { length: number; parts: Map<number, KvPart> }>;
+}
+
+const rowsMax = 4096;
+const kvBytesMax = 2 ** 31;
+// A blob is copied in pieces, so that a large tensor is not in memory twice.
+const pieceBytes = 4 << 20;
+
+export class ShoalExecutor implements Executor {
+  readonly #runtime: ShoalRuntime;
+  #loaded: Loaded | undefined;
+
+  constructor(runtime: ShoalRuntime) {
+    this.#runtime = runtime;
+  }
+
+  async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
+    await this.unload();
+    const engine = await EngineModule.start(this.#runtime.module, this.#reader(files));
+    const graph = new Uint8Array(await files.graph.arrayBuffer());
+    const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
+    const width = shape.gives_logits ? stage.vocab : stage.hidden;
+    if (shape.takes_tokens !== (stage.first === 0) || shape.output_width !== width) {
+      throw new ShoalError(
+        "invalid_argument",
+        `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
+          `a row, its assignment says ${width}`,
+      );
+    }
+    const caches: Loaded["caches"] = new Map();
+    const positionsMax = shape.positions_max;
+    this.#loaded = { stage, engine, hasHead: shape.gives_logits, positionsMax, caches };
+    this.#warmUp(this.#loaded);
+    return { hasHead: shape.gives_logits };
+  }
+
+  async unload(): Promise<void> {
+    this.#loaded = undefined;
+  }
+
+  async open(kv: number, capacity: number): Promise<void> {
+    const { engine, caches } = this.#stage();
+    engine.open(kv, capacity);
+    caches.set(kv, { length: 0, parts: new Map() });
+  }
+
+  // All groups in one run; one by one only to find those that fail.
+  async run(request: RunRequest): Promise<RunResult> {
+    const loaded = this.#stage();
+    const start = this.#runtime.now();
+    let groups: GroupResult[];
+    try {
+      groups = runGroups(loaded, request.groups, request.input);
+    } catch (thrown) {
+      if (!(thrown instanceof ShoalError)) throw thrown;
+      groups = runOneByOne(loaded, request);
+    }
+    return { groups, computeUs: Math.round((this.#runtime.now() - start) * 1000) };
+  }
+
+  async rollback(kv: number, length: number): Promise<void> {
+    const cache = this.#cache(kv);
+    if (length >= cache.length) return;
+    this.#stage().engine.rollback(kv, length);
+    cache.length = length;
+  }
+
+  async release(kv: number): Promise<void> {
+    const { engine, caches } = this.#stage();
+    if (caches.delete(kv)) engine.release(kv);
+  }
+
+  async exportKv(kv: number, block: number, from: number, to: number): Promise<KvPart> {
+    this.#cache(kv);
+    const { stage, engine } = this.#stage();
+    const { offset, slot, width } = placeOf(stage, block);
+    const all = engine.exportKv(kv, from, to);
+    const { heads, head_size: size } = slot;
+    const keys = new Float32Array(heads * (to - from) * size);
+    const values = new Float32Array(keys.length);
+    for (let p = 0; p < to - from; ++p) {
+      const at = p * width + offset;
+      for (let head = 0; head < heads; ++head) {
+        const target = (head * (to - from) + p) * size;
+        const key = at + head * size;
+        keys.set(all.subarray(key, key + size), target);
+        values.set(all.subarray(key + heads * size, key + (heads + 1) * size), target);
+      }
+    }
+    return { from, to, keys, values };
+  }
+
+  // The engine takes all blocks of a range at once: the last block's part brings them in.
+  async importKv(kv: number, block: number, part: KvPart): Promise<void> {
+    const cache = this.#cache(kv);
+    const { stage, engine } = this.#stage();
+    const { slot } = placeOf(stage, block);
+    const { from, to } = part;
+    const count = slot.heads * (to - from) * slot.head_size;
+    if (part.keys.length !== count || part.values.length !== count) {
+      throw new ShoalError("invalid_argument", `block ${block}: ${count} keys and values expected`);
+    }
+    const [first] = cache.parts.values();
+    if (first !== undefined && (first.from !== from || first.to !== to)) cache.parts.clear();
+    cache.parts.set(block, part);
+    if (cache.parts.size < stage.kv.length) return;
+    const all = joinParts(stage, cache.parts, to - from);
+    cache.parts = new Map();
+    await this.rollback(kv, from);
+    engine.importKv(kv, from, to, all);
+    cache.length = to;
+  }
+
+  #stage(): Loaded {
+    if (this.#loaded === undefined) throw new ShoalError("failed_precondition", "no stage loaded");
+    return this.#loaded;
+  }
+
+  #cache(kv: number): { length: number; parts: Map<number, KvPart> } {
+    const cache = this.#stage().caches.get(kv);
+    if (cache === undefined) throw new ShoalError("not_found", `KV cache ${kv} is not open`);
+    return cache;
+  }
+
+  #reader({ weights }: StageFiles): ReadWeight {
+    return (location, offset, target) => {
+      const blob = weights.get(location);
+      if (blob === undefined || offset + target.length > blob.size) {
+        throw new ShoalError("not_found", `no bytes of blob ${location} at ${offset}`);
+      }
+      for (let at = 0; at < target.length; at += pieceBytes) {
+        const end = Math.min(target.length, at + pieceBytes);
+        target.set(this.#runtime.readBlob(blob, offset + at, offset + end), at);
+      }
+    };
+  }
+
+  // The first run compiles the kernels; it must not fall into someone's first token.
+  #warmUp({ stage, engine }: Loaded): void {
+    const input = stage.first === 0 ? new Int32Array(1) : new Float32Array(stage.hidden);
+    engine.open(0, 1);
+    engine.run([{ session: 0, position: 0, wantLogits: true }], input);
+    engine.release(0);
+  }
+}
+
+function runGroups(
+  { stage, engine, hasHead, caches }: Loaded,
+  groups: readonly RowGroup[],
+  input: Int32Array | Float32Array,
+): GroupResult[] {
+  const rows: EngineRow[] = [];
+  for (const { kv, position, rows: count, logitRows } of groups) {
+    if (!caches.has(kv)) throw new ShoalError("not_found", `KV cache ${kv} is not open`);
+    const wanted = new Set(logitRows);
+    for (let i = 0; i < count; ++i) {
+      rows.push({ session: kv, position: position + i, wantLogits: wanted.has(i) });
+    }
+  }
+  const output = engine.run(rows, input);
+  const width = hasHead ? stage.vocab : stage.hidden;
+  let at = 0;
+  return groups.map(({ kv, position, rows: count, logitRows }) => {
+    const values = (hasHead ? logitRows.length : count) * width;
+    const part = new Float32Array(output.subarray(at, at + values));
+    at += values;
+    caches.get(kv)!.length = position + count;
+    return { ok: true, output: part };
+  });
+}
+
+function runOneByOne(loaded: Loaded, { groups, input }: RunRequest): GroupResult[] {
+  const width = loaded.stage.first === 0 ? 1 : loaded.stage.hidden;
+  let row = 0;
+  return groups.map((group) => {
+    const own = input.subarray(row * width, (row + group.rows) * width);
+    row += group.rows;
+    try {
+      return runGroups(loaded, [group], own)[0]!;
+    } catch (thrown) {
+      if (!(thrown instanceof ShoalError)) throw thrown;
+      return { ok: false, code: thrown.code, detail: thrown.detail };
+    }
+  });
+}
+
+// Where a block's keys begin in the floats of one position, which are `width`.
+function placeOf(stage: Stage, block: number) {
+  let width = 0;
+  let found: { offset: number; slot: Stage["kv"][number] } | undefined;
+  for (const slot of stage.kv) {
+    if (slot.block === block) found = { offset: width, slot };
+    width += 2 * slot.heads * slot.head_size;
+  }
+  if (found === undefined) {
+    throw new ShoalError("not_found", `block ${block} has no KV cache in this stage`);
+  }
+  return { ...found, width };
+}
+
+// All blocks' parts of `positions` positions in the engine's order.
+function joinParts(
+  stage: Stage,
+  parts: ReadonlyMap<number, KvPart>,
+  positions: number,
+): Float32Array {
+  const width = stage.kv.reduce((sum, { heads, head_size: size }) => sum + 2 * heads * size, 0);
+  const all = new Float32Array(positions * width);
+  let offset = 0;
+  for (const { block, heads, head_size: size } of stage.kv) {
+    const { keys, values } = parts.get(block)!;
+    for (let p = 0; p < positions; ++p) {
+      for (let head = 0; head < heads; ++head) {
+        const from = (head * positions + p) * size;
+        const to = p * width + offset + head * size;
+        all.set(keys.subarray(from, from + size), to);
+        all.set(values.subarray(from, from + size), to + heads * size);
+      }
+    }
+    offset += 2 * heads * size;
+  }
+  return all;
+}

@@ -1,0 +1,186 @@
+// shoal_engine.wasm (src/wasm/engine_exports.cc) as a typed object: one stage, one instance.
+
+import { errorCodeName, ShoalError } from "../../core/index.ts";
+
+// What a loaded stage says of itself (engine::StageShape).
+export interface StageShape {
+  takes_tokens: boolean;
+  gives_logits: boolean;
+  input_width: number;
+  output_width: number;
+  layers: number;
+  positions_max: number;
+  kv_bytes_per_position: number;
+  weight_bytes: number;
+  // Which kernels multiply q4 and q8 weights.
+  kernels: string;
+}
+
+export interface EngineRow {
+  session: number;
+  position: number;
+  wantLogits: boolean;
+}
+
+// Writes bytes [offset, offset + target.length) of the external data at `location` to `target`, at
+// once; throws when it cannot.
+export type ReadWeight = (location: string, offset: number, target: Uint8Array) => void;
+
+export interface EngineLimits {
+  rowsMax: number;
+  kvBytesMax: number;
+  exact: boolean;
+}
+
+interface Exports {
+  memory: WebAssembly.Memory;
+  _initialize(): void;
+  shoal_abort_message(): number;
+  shoal_alloc(bytes: number): number;
+  shoal_free(pointer: number): void;
+  shoal_result_data(): number;
+  shoal_result_bytes(): number;
+  shoal_engine_load(
+    graph: number,
+    bytes: number,
+    rowsMax: number,
+    kvBytesMax: number,
+    exact: number,
+  ): number;
+  shoal_engine_open(session: number, capacity: number): number;
+  shoal_engine_release(session: number): number;
+  shoal_engine_rollback(session: number, position: number): number;
+  shoal_engine_run(rows: number, rowCount: number, input: number, values: number): number;
+  shoal_engine_export_kv(session: number, from: number, to: number): number;
+  shoal_engine_import_kv(
+    session: number,
+    from: number,
+    to: number,
+    data: number,
+    bytes: number,
+  ): number;
+}
+
+// Methods throw ShoalError for what the engine refuses, and WebAssembly.RuntimeError when the
+// instance broke; it is unusable then.
+export class EngineModule {
+  readonly #exports: Exports;
+  readonly #decoder = new TextDecoder();
+
+  private constructor(exports: Exports) {
+    this.#exports = exports;
+    exports._initialize();
+  }
+
+  static async start(module: WebAssembly.Module, readWeight: ReadWeight): Promise<EngineModule> {
+    let memory: WebAssembly.Memory | undefined;
+    const decoder = new TextDecoder();
+    const read = (
+      location: number,
+      locationBytes: number,
+      offset: number,
+      bytes: number,
+      target: number,
+    ): number => {
+      const { buffer } = memory!;
+      const name = decoder.decode(new Uint8Array(buffer, location >>> 0, locationBytes));
+      try {
+        readWeight(name, offset, new Uint8Array(buffer, target >>> 0, bytes >>> 0));
+        return 1;
+      } catch {
+        return 0;
+      }
+    };
+    const instance = await WebAssembly.instantiate(module, { shoal: { read_weight: read } });
+    const exports = instance.exports as unknown as Exports;
+    memory = exports.memory;
+    return new EngineModule(exports);
+  }
+
+  load(graph: Uint8Array, limits: EngineLimits): StageShape {
+    const { rowsMax, kvBytesMax, exact } = limits;
+    this.#with([graph], ([pointer]) =>
+      this.#check(
+        this.#exports.shoal_engine_load(pointer!, graph.length, rowsMax, kvBytesMax, Number(exact)),
+      ),
+    );
+    return JSON.parse(this.#decoder.decode(this.#result())) as StageShape;
+  }
+
+  open(session: number, capacity: number): void {
+    this.#check(this.#exports.shoal_engine_open(session, capacity));
+  }
+
+  release(session: number): void {
+    this.#check(this.#exports.shoal_engine_release(session));
+  }
+
+  rollback(session: number, position: number): void {
+    this.#check(this.#exports.shoal_engine_rollback(session, position));
+  }
+
+  // Output rows, one after the other; a view that the next call ends.
+  run(rows: readonly EngineRow[], input: Int32Array | Float32Array): Float32Array {
+    const raw = new Uint32Array(3 * rows.length);
+    rows.forEach(({ session, position, wantLogits }, i) => {
+      raw.set([session, position, Number(wantLogits)], 3 * i);
+    });
+    this.#with([bytesOf(raw), bytesOf(input)], ([rowsAt, inputAt]) =>
+      this.#check(
+        this.#exports.shoal_engine_run(rowsAt!, rows.length, inputAt!, input.length),
+      ),
+    );
+    return this.#floats();
+  }
+
+  // [to - from, layers, 2 (key, value), kv heads, head size]; a view that the next call ends.
+  exportKv(session: number, from: number, to: number): Float32Array {
+    this.#check(this.#exports.shoal_engine_export_kv(session, from, to));
+    return this.#floats();
+  }
+
+  importKv(session: number, from: number, to: number, values: Float32Array): void {
+    this.#with([bytesOf(values)], ([pointer]) =>
+      this.#check(
+        this.#exports.shoal_engine_import_kv(session, from, to, pointer!, values.byteLength),
+      ),
+    );
+  }
+
+  #floats(): Float32Array {
+    const { buffer, byteOffset, byteLength } = this.#result();
+    return new Float32Array(buffer, byteOffset, byteLength / 4);
+  }
+
+  #result(): Uint8Array {
+    const { memory, shoal_result_data: data, shoal_result_bytes: bytes } = this.#exports;
+    return new Uint8Array(memory.buffer, data() >>> 0, bytes() >>> 0);
+  }
+
+  #check(code: number): void {
+    if (code === 0) return;
+    throw new ShoalError(
+      errorCodeName(code) ?? "internal",
+      this.#decoder.decode(this.#result().slice()),
+    );
+  }
+
+  #with(inputs: Uint8Array[], call: (pointers: number[]) => void): void {
+    const pointers: number[] = [];
+    try {
+      for (const input of inputs) {
+        const pointer = this.#exports.shoal_alloc(input.length) >>> 0;
+        if (pointer === 0) throw new ShoalError("resource_exhausted", "no memory left in the tab");
+        pointers.push(pointer);
+        new Uint8Array(this.#exports.memory.buffer, pointer, input.length).set(input);
+      }
+      call(pointers);
+    } finally {
+      for (const pointer of pointers) this.#exports.shoal_free(pointer);
+    }
+  }
+}
+
+function bytesOf(array: ArrayBufferView): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
