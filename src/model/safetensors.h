@@ -3,23 +3,27 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "model/file.h"
+#include "model/encoding.h"
 #include "tensor/dtype.h"
 
 namespace shoal::model {
 
-// Shape and bytes of a tensor; `data` is a view of the file's mapping, of any alignment.
+// Shape and bytes of a tensor; `data` is a view of the file's mapping, of any alignment. Where the
+// values do not lie there as they are, `encoding` reads them, `type` is what they are read as (f32)
+// and `data` is a part of what is stored.
 struct TensorView {
   std::string name;
   DType type = DType::kF32;
   std::vector<uint64_t> shape;
   Bytes data;
+  std::shared_ptr<const Encoding> encoding;
 };
 
 // "[2048, 8192]"
