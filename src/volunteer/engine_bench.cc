@@ -1,7 +1,7 @@
-// engine_bench [--format q4|q8|f32] [--tiny] [--threads N] [--exact] [--write DIR]: how fast the
-// engine runs a stage of random weights; one line of JSON. With --write, the stage goes to DIR for
-// other executors instead, with an input and its output (tests/golden/engine is made this way).
-// bench/engine runs it beside them.
+// engine_bench [--format q4|q8|f32|int8] [--layers N] [--tiny] [--threads N] [--exact] [--write
+// DIR]: how fast the engine runs a stage of random weights; one line of JSON. With --write, the
+// stage goes to DIR for other executors instead, with an input and its output (tests/golden/engine
+// is made this way). bench/engine runs it beside them.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -111,8 +111,10 @@ class Bench {
   std::vector<float> hidden_;
 };
 
-// The stage, some rows of hidden states and what they come out as: for other executors.
-int Write(RandomStage& random, const std::string& folder) {
+using Files = std::vector<std::pair<std::string, ByteVector>>;
+
+// Some rows of hidden states and what they come out as.
+void AddExample(RandomStage& random, Files& files) {
   constexpr uint32_t kRows = 9;
   auto stage = engine::Stage::Load(random.model, random, {});
   CHECK_MSG(stage.has_value(), stage.error().ToString());
@@ -125,19 +127,27 @@ int Write(RandomStage& random, const std::string& folder) {
   CHECK((*stage)->Open(SessionId{1}, kRows).has_value());
   const auto output = (*stage)->Run(rows, engine::Input::Hidden(input));
   CHECK_MSG(output.has_value(), output.error().ToString());
-  const auto bytes_of = [](std::span<const float> floats) {
-    return Bytes(reinterpret_cast<const uint8_t*>(floats.data()), floats.size_bytes());
+  const auto add = [&](const char* name, std::span<const float> floats) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(floats.data());
+    files.emplace_back(name, ByteVector(bytes, bytes + floats.size_bytes()));
   };
-  const ByteVector model = onnx::Serialize(random.model);
-  for (const auto& [name, bytes] : {std::pair<std::string, Bytes>{"model.onnx", model},
-                                    {RandomStage::kBlob, random.blob},
-                                    {"input.f32", bytes_of(input)},
-                                    {"expected.f32", bytes_of(output->values)}}) {
-    std::ofstream file(folder + "/" + name, std::ios::binary);
+  add("input.f32", input);
+  add("expected.f32", output->values);
+}
+
+// For other executors.
+int Write(RandomStage& random, const Arguments& arguments) {
+  Files files;
+  if (arguments.stage.format != "int8") AddExample(random, files);
+  files.emplace_back("model.onnx", onnx::Serialize(random.model));
+  files.emplace_back(RandomStage::kBlob, std::move(random.blob));
+  for (const auto& [name, bytes] : files) {
+    const std::string path = arguments.write + "/" + name;
+    std::ofstream file(path, std::ios::binary);
     file.write(reinterpret_cast<const char*>(bytes.data()),
                static_cast<std::streamsize>(bytes.size()));
     if (!file.flush()) {
-      std::fprintf(stderr, "cannot write %s/%s\n", folder.c_str(), name.c_str());
+      std::fprintf(stderr, "cannot write %s\n", path.c_str());
       return 1;
     }
   }
@@ -146,7 +156,7 @@ int Write(RandomStage& random, const std::string& folder) {
 
 int Main(const Arguments& arguments) {
   RandomStage random(arguments.stage);
-  if (!arguments.write.empty()) return Write(random, arguments.write);
+  if (!arguments.write.empty()) return Write(random, arguments);
   ThreadPool pool(arguments.threads);
   const double read_gbps = ReadBandwidth(pool);
   Bench bench(arguments, random, pool);
@@ -183,6 +193,8 @@ int main(int argc, char** argv) {
                          .kv_heads = 2,
                          .head_size = 16,
                          .positions = 32};
+    } else if (argument == "--layers" && has_value) {
+      arguments.stage.layers = static_cast<size_t>(std::max(1, std::atoi(argv[++i])));
     } else if (argument == "--format" && has_value) {
       arguments.stage.format = argv[++i];
     } else if (argument == "--threads" && has_value) {
@@ -192,7 +204,8 @@ int main(int argc, char** argv) {
     } else {
       std::fprintf(
           stderr,
-          "engine_bench [--format q4|q8|f32] [--tiny] [--threads N] [--exact] [--write DIR]\n");
+          "engine_bench [--format q4|q8|f32|int8] [--layers N] [--tiny] [--threads N] [--exact] "
+          "[--write DIR]\n");
       return 2;
     }
   }

@@ -79,6 +79,14 @@ std::string Writer::Product(const std::string& name, const std::string& input, s
     AddFloats(name + ".weight", {Signed(k), Signed(n)}, values);
     return Node("MatMul", name, {input, name + ".weight"}, outputs);
   }
+  if (options_.format == "int8") {
+    for (uint8_t& byte : Allocate(name + ".weight", DType::kI8, {Signed(k), Signed(n)})) {
+      byte = static_cast<uint8_t>(random_.Below(256));
+    }
+    AddFloats(name + ".scale", {Signed(n)}, std::vector<float>(n, spread / 128));
+    return Node("DynamicQuantizeMatMul", name, {input, name + ".weight", name + ".scale"}, outputs,
+                {}, "com.microsoft");
+  }
   const BlockFormat format = options_.format == "q8" ? BlockFormat::kQ8 : BlockFormat::kQ4;
   const size_t blocks = BlocksPerRow(k);
   for (uint8_t& byte : Allocate(name + ".codes", DType::kU8,

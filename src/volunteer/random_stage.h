@@ -10,7 +10,8 @@
 namespace shoal::volunteer {
 
 struct RandomStageOptions {
-  // The weights: "q4", "q8" (MatMulNBits) or "f32" (MatMul).
+  // The weights: "q4", "q8" (MatMulNBits), "f32" (MatMul) or "int8" (DynamicQuantizeMatMul, which
+  // the engine does not run).
   std::string format = "q4";
   size_t layers = 4;
   size_t hidden = 2048;
