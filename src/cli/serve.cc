@@ -1,8 +1,10 @@
-// shoal serve PACK: the coordinator. Prints "listening on http://HOST:PORT" when it is ready, logs
-// to stderr, and ends after SIGTERM or SIGINT when what runs has been finished.
+// shoal serve PACK: the coordinator. Prints "listening on URL" when it is ready, and how else it
+// can be reached; logs to stderr, and ends after SIGTERM or SIGINT when what runs has been
+// finished.
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <csignal>
 #include <cstdio>
@@ -11,7 +13,9 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/serve_flags.h"
 #include "coordinator/coordinator.h"
+#include "net/address.h"
 #include "net/event_loop.h"
 
 namespace shoal::cli {
@@ -32,9 +36,54 @@ fs::path FindPages() {
   return {};
 }
 
-int RunServe(const CoordinatorOptions& options) {
+// Every connection is a descriptor, and the usual limit of 1,024 is for interactive programs.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::string UrlOf(const std::string& host, uint16_t port, bool is_secure) {
+  const bool is_ipv6 = host.find(':') != std::string::npos;
+  return fmt::format("{}://{}:{}", is_secure ? "https" : "http", is_ipv6 ? "[" + host + "]" : host,
+                     port);
+}
+
+// For programs the first line, for people the others.
+void PrintWhereToFindIt(const ServePlan& plan, uint16_t port) {
+  const CoordinatorOptions& options = plan.options;
+  const bool is_secure = !options.tls_certificate.empty();
+  const bool is_every = options.host == "0.0.0.0" || options.host == "::";
+  fmt::print("listening on {}\n", UrlOf(options.host, port, is_secure));
+  std::string url = UrlOf(options.host, port, is_secure);
+  if (is_every) {
+    for (const std::string& address : net::LocalAddresses()) {
+      if (options.host == "0.0.0.0" && address.find(':') != std::string::npos) continue;
+      url = UrlOf(address, port, is_secure);
+      fmt::print("  {}\n", url);
+    }
+  }
+  if (!options.join_secret.empty()) {
+    fmt::print("this swarm is private: people lend at {}/lend#secret=SECRET\n", url);
+  }
+  if (!options.api_keys.empty()) fmt::print("the API asks for a key\n");
+  if (!plan.fingerprint.empty()) {
+    fmt::print(
+        "browsers will warn of this server's own certificate; its SHA-256 fingerprint is\n"
+        "  {}\n",
+        plan.fingerprint);
+  }
+  std::fflush(stdout);
+}
+
+int RunServe(const ServeFlags& flags) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("shoal"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  RaiseDescriptorLimit();
+  const auto plan = ResolveServeFlags(flags);
+  if (!plan) return ReportFailure(plan.error());
+  const CoordinatorOptions& options = plan->options;
   if (options.pages.empty()) spdlog::warn("the pages have not been built: only the API is served");
   net::EventLoop loop;
   auto coordinator = Coordinator::Start(loop, options);
@@ -45,10 +94,7 @@ int RunServe(const CoordinatorOptions& options) {
     stopping = true;
     (*coordinator)->Stop([&] { loop.Stop(); });
   });
-  const bool is_ipv6 = options.host.find(':') != std::string::npos;
-  fmt::print("listening on http://{}:{}\n", is_ipv6 ? "[" + options.host + "]" : options.host,
-             (*coordinator)->port());
-  std::fflush(stdout);
+  PrintWhereToFindIt(*plan, (*coordinator)->port());
   loop.Run();
   return kDone;
 }
@@ -57,28 +103,10 @@ int RunServe(const CoordinatorOptions& options) {
 
 void AddServe(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("serve", "serve a pack to volunteers, people and clients");
-  const auto options = std::make_shared<CoordinatorOptions>();
-  options->pages = FindPages();
-  const auto hop = std::make_shared<std::string>("f32");
-  command->add_option("pack", options->pack, "the pack's folder")->required();
-  command->add_option("--host", options->host, "the address to listen on")->capture_default_str();
-  command->add_option("--port", options->port, "the port; 0: any free one")->capture_default_str();
-  command
-      ->add_option("--stages", options->stages_min,
-                   "at least so many stages, on as many volunteers")
-      ->check(CLI::Range(1u, 10000u))
-      ->capture_default_str();
-  command->add_option("--context", options->positions,
-                      "longest context served; default: the model's, at most 8192");
-  command->add_option("--hop", *hop, "precision of hidden states on the network")
-      ->check(CLI::IsMember({"f32", "f16"}))
-      ->capture_default_str();
-  command->add_option("--pages", options->pages, "the folder of the built pages");
-  command->add_option("--trace", options->trace, "append the trace to this file");
-  command->callback([options, hop, &exit_code] {
-    options->f16_hops = *hop == "f16";
-    exit_code = RunServe(*options);
-  });
+  const auto flags = std::make_shared<ServeFlags>();
+  flags->options.pages = FindPages();
+  AddServeFlags(*command, *flags);
+  command->callback([flags, &exit_code] { exit_code = RunServe(*flags); });
 }
 
 }  // namespace shoal::cli

@@ -3,20 +3,22 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/json.hpp>
 #include <chrono>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include "base/str_cat.h"
 #include "coordinator/admin/status.h"
 #include "coordinator/api/api.h"
+#include "coordinator/api/parse_request.h"
+#include "coordinator/gate/gate.h"
 #include "coordinator/hub/hub.h"
+#include "coordinator/served_model.h"
+#include "net/address.h"
 #include "net/server.h"
 #include "net/static_site.h"
 #include "store/pack.h"
-#include "tokenizer/chat_template.h"
-#include "tokenizer/tokenizer.h"
 
 namespace shoal {
 
@@ -24,150 +26,97 @@ namespace {
 
 constexpr uint32_t kPositionsDefaultMax = 8192;
 constexpr Micros kDrainLimit = 30 * kSecond;
+// Bursts, as parts of a minute's requests: pages and clients send several at once.
+constexpr uint32_t kBurstDivisor = 4;
+// A volunteer's frame holds rows of hidden states; the least leaves room for any profile.
+constexpr size_t kFrameBytesMin = 8u << 20;
 
 uint64_t RandomU64() {
   std::random_device device;
   return static_cast<uint64_t>(device()) << 32 | device();
 }
 
-// What a chat needs of the checkpoint; both are null for a pack without a tokenizer.
-struct TextSide {
-  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
-  std::optional<tokenizer::ChatTemplate> chat_template;
-  // bos_token and so on, as tokenizer_config.json has them.
-  std::vector<std::pair<std::string, std::string>> template_variables;
-};
-
-// tokenizer_config.json; empty when it is missing or broken.
-boost::json::object ReadTokenizerConfig(const store::Pack& pack) {
-  const Result<std::string> text = pack.ReadPackedFile("tokenizer_config.json");
-  if (!text) return {};
-  boost::system::error_code error;
-  const boost::json::value parsed = boost::json::parse(*text, error);
-  return !error && parsed.is_object() ? parsed.get_object() : boost::json::object();
+int64_t UnixSeconds() {
+  return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
 }
 
-// The template's text: a file of its own, or in tokenizer_config.json, where it is a string or a
-// list of named ones, "default" among them. Empty when there is none.
-std::string FindChatTemplate(const store::Pack& pack, const boost::json::object& config) {
-  if (Result<std::string> file = pack.ReadPackedFile("chat_template.jinja")) return *file;
-  const boost::json::value* field = config.if_contains("chat_template");
-  if (field == nullptr) return {};
-  if (const auto* text = field->if_string()) return std::string(*text);
-  const boost::json::array* named = field->if_array();
-  if (named == nullptr) return {};
-  for (const boost::json::value& entry : *named) {
-    const auto* one = entry.if_object();
-    const auto* name = one == nullptr ? nullptr : one->if_contains("name");
-    const auto* text = one == nullptr ? nullptr : one->if_contains("template");
-    if (name == nullptr || text == nullptr || !text->is_string()) continue;
-    if (name->is_string() && name->get_string() == "default")
-      return std::string(text->get_string());
-  }
-  return {};
+RateLimiter::Options PerMinute(uint32_t count) {
+  return {.per_minute = count, .burst = std::max(1u, count / kBurstDivisor)};
 }
 
-// The special tokens that templates name: a string, or an object with the string as its content.
-std::vector<std::pair<std::string, std::string>> TemplateVariables(
-    const boost::json::object& config) {
-  std::vector<std::pair<std::string, std::string>> variables;
-  for (const char* name : {"bos_token", "eos_token", "pad_token", "unk_token"}) {
-    const boost::json::value* field = config.if_contains(name);
-    if (field != nullptr && field->is_object()) field = field->get_object().if_contains("content");
-    if (field != nullptr && field->is_string()) {
-      variables.emplace_back(name, std::string(field->get_string()));
-    }
-  }
-  return variables;
+Result<Gate::Options> GateOptions(const CoordinatorOptions& options) {
+  Gate::Options gate;
+  ASSIGN_OR_RETURN(gate.proxies, net::TrustedProxies::Parse(options.trusted_proxies));
+  ASSIGN_OR_RETURN(gate.origins, Origins::Parse(options.allowed_origins));
+  gate.keys = options.api_keys;
+  gate.is_loopback = net::IsLoopbackHost(options.host);
+  gate.requests = PerMinute(options.limits.requests_per_minute);
+  gate.joins = PerMinute(options.limits.joins_per_minute);
+  return gate;
 }
 
-Result<TextSide> LoadTextSide(const store::Pack& pack) {
-  TextSide text;
-  const Result<std::string> tokenizer_json = pack.ReadPackedFile("tokenizer.json");
-  if (!tokenizer_json) {
-    if (tokenizer_json.error().code != Code::kNotFound) {
-      return std::unexpected(tokenizer_json.error());
-    }
-    spdlog::warn("the pack has no tokenizer: prompts are token ids");
-    return text;
-  }
-  ASSIGN_OR_RETURN(text.tokenizer, tokenizer::Tokenizer::Load(*tokenizer_json));
-  const boost::json::object config = ReadTokenizerConfig(pack);
-  text.template_variables = TemplateVariables(config);
-  const std::string chat_template = FindChatTemplate(pack, config);
-  if (chat_template.empty()) {
-    spdlog::warn("the pack has no chat template: only /v1/completions can be used");
-    return text;
-  }
-  Result<tokenizer::ChatTemplate> chat = tokenizer::ChatTemplate::Load(chat_template);
-  if (chat) {
-    text.chat_template = *std::move(chat);
-  } else {
-    spdlog::warn("the chat template cannot be used: {}", chat.error().ToString());
-  }
-  return text;
+Hub::Options HubOptions(const store::Manifest& manifest, const StageLibrary& library,
+                        uint32_t positions, const CoordinatorOptions& options) {
+  swarm::Config config;
+  config.blocks = library.Costs();
+  config.vocab = manifest.model.vocab;
+  config.positions = positions;
+  config.stages_min =
+      std::min<uint32_t>(options.stages_min, static_cast<uint32_t>(config.blocks.size()));
+  config.sessions_max = options.limits.answers;
+  config.hop = options.f16_hops ? wire::HopType::kF16 : wire::HopType::kF32;
+  const size_t rows_bytes = size_t{config.chunk_rows} * manifest.model.hidden * sizeof(float);
+  Hub::Options out;
+  out.frame_bytes_max =
+      std::clamp<size_t>(2 * rows_bytes, kFrameBytesMin, wire::kLimits.frame_bytes);
+  out.swarm = std::move(config);
+  out.volunteers_max = options.limits.volunteers;
+  out.first_session = (RandomU64() >> 12 << 16) + 1;
+  if (!options.join_secret.empty()) out.join_secret.emplace(options.join_secret);
+  return out;
 }
 
-api::ModelFacts DescribeModel(
-    const store::Pack& pack, uint32_t positions,
-    const std::vector<std::pair<std::string, std::string>>& template_variables) {
-  const store::Manifest& manifest = pack.manifest();
-  api::ModelFacts facts;
-  facts.id = manifest.name;
-  facts.created = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  facts.context_tokens = positions;
-  facts.vocab_size = manifest.model.vocab;
-  for (const auto id : manifest.generation.eos_ids) {
-    facts.end_ids.push_back(static_cast<int32_t>(id));
-  }
-  facts.template_variables = template_variables;
-  facts.fingerprint = "shoal_" + store::Hex(pack.id()).substr(0, 12);
-  const model::GenerationDefaults& defaults = manifest.generation;
-  facts.default_sampling.temperature = static_cast<float>(defaults.temperature);
-  facts.default_sampling.top_p = static_cast<float>(defaults.top_p);
-  facts.default_sampling.top_k = static_cast<uint32_t>(defaults.top_k);
-  facts.default_sampling.repetition_penalty = static_cast<float>(defaults.repetition_penalty);
-  return facts;
+Door DoorOf(std::string_view path) {
+  if (path.starts_with("/v1/")) return Door::kApi;
+  if (path == "/volunteer") return Door::kVolunteers;
+  if (path == "/status.json" || path.starts_with("/blobs/")) return Door::kPublic;
+  return Door::kPages;
 }
 
 }  // namespace
 
 struct Coordinator::Impl {
   Impl(net::EventLoop& event_loop, store::Pack opened, TextSide text_side, uint32_t positions,
-       const CoordinatorOptions& options, Trace trace)
+       const CoordinatorOptions& options, Gate::Options gate_options, Trace trace)
       : loop(event_loop),
         pack(std::move(opened)),
         text(std::move(text_side)),
+        gate(std::move(gate_options)),
         library(pack, positions),
-        hub(loop, library, std::move(trace), HubOptions(positions, options)),
-        api(hub, DescribeModel(pack, positions, text.template_variables), text.tokenizer.get(),
+        hub(loop, library, std::move(trace),
+            HubOptions(pack.manifest(), library, positions, options)),
+        api(hub, DescribeModel(pack, positions, text, UnixSeconds()), text.tokenizer.get(),
             text.chat_template ? &*text.chat_template : nullptr,
-            {.unix_seconds =
-                 [] {
-                   return static_cast<int64_t>(
-                       std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()));
-                 },
-             .random = RandomU64}),
-        site(options.pages) {}
-
-  Hub::Options HubOptions(uint32_t positions, const CoordinatorOptions& options) const {
-    swarm::Config config;
-    config.blocks = library.Costs();
-    config.vocab = pack.manifest().model.vocab;
-    config.positions = positions;
-    config.stages_min =
-        std::min<uint32_t>(options.stages_min, static_cast<uint32_t>(config.blocks.size()));
-    config.hop = options.f16_hops ? wire::HopType::kF16 : wire::HopType::kF32;
-    return {.swarm = std::move(config), .first_session = (RandomU64() >> 12 << 16) + 1};
-  }
+            {.unix_seconds = UnixSeconds, .random = RandomU64},
+            {.answers = options.limits.answers,
+             .answers_per_client = options.limits.answers_per_client}),
+        site(options.pages),
+        is_private(!options.join_secret.empty()) {}
 
   void Handle(net::Request request, net::Responder responder) {
-    const std::string_view path = request.path;
-    if (path == "/volunteer") return hub.AcceptVolunteer(std::move(request), std::move(responder));
-    if (path.starts_with("/v1/")) return api.Handle(std::move(request), std::move(responder));
-    if (path.starts_with("/blobs/")) return library.Answer(request, std::move(responder));
-    if (path == "/status.json") {
-      net::Response response = net::JsonResponse(200, StatusJson(hub, pack.manifest().name));
+    const Door door = DoorOf(request.path);
+    auto client = gate.Enter(door, request, responder, loop.NowUs());
+    if (!client) return;
+    if (door == Door::kVolunteers) {
+      return hub.AcceptVolunteer(request, std::move(responder));
+    }
+    if (door == Door::kApi) {
+      return api.Handle(std::move(request), std::move(responder), *std::move(client));
+    }
+    if (request.path.starts_with("/blobs/")) return library.Answer(request, std::move(responder));
+    if (request.path == "/status.json") {
+      net::Response response =
+          net::JsonResponse(200, StatusJson(hub, pack.manifest().name, is_private));
       response.headers.Set("Cache-Control", "no-store");
       net::AddIsolationHeaders(response.headers);
       return responder.Send(std::move(response));
@@ -178,10 +127,12 @@ struct Coordinator::Impl {
   net::EventLoop& loop;
   store::Pack pack;
   TextSide text;
+  Gate gate;
   StageLibrary library;
   Hub hub;
   api::Api api;
   net::StaticSite site;
+  const bool is_private;
   std::unique_ptr<net::Server> server;
 };
 
@@ -190,6 +141,7 @@ Coordinator::~Coordinator() = default;
 
 Result<std::unique_ptr<Coordinator>> Coordinator::Start(net::EventLoop& loop,
                                                         const CoordinatorOptions& options) {
+  ASSIGN_OR_RETURN(Gate::Options gate, GateOptions(options));
   ASSIGN_OR_RETURN(store::Pack pack, store::Pack::Open(options.pack));
   ASSIGN_OR_RETURN(TextSide text, LoadTextSide(pack));
   const uint32_t longest = pack.manifest().model.positions;
@@ -204,10 +156,20 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Start(net::EventLoop& loop,
     ASSIGN_OR_RETURN(trace, Trace::Open(options.trace));
   }
   auto impl = std::make_unique<Impl>(loop, std::move(pack), std::move(text), positions, options,
-                                     std::move(trace));
+                                     std::move(gate), std::move(trace));
   Impl* const raw = impl.get();
+  net::ServerOptions server;
+  server.host = options.host;
+  server.port = options.port;
+  server.tls_certificate = options.tls_certificate;
+  server.tls_key = options.tls_key;
+  server.limits.max_connections = options.limits.connections;
+  server.limits.max_connections_per_peer = options.limits.connections_per_peer;
+  server.limits.max_body_bytes = api::kMaxBodyBytes;
+  server.is_shared_peer = [raw](std::string_view address) { return raw->gate.Trusts(address); };
+  server.refusal = api::RefusalResponse;
   ASSIGN_OR_RETURN(impl->server,
-                   net::Server::Listen(loop, {.host = options.host, .port = options.port},
+                   net::Server::Listen(loop, std::move(server),
                                        [raw](net::Request request, net::Responder responder) {
                                          raw->Handle(std::move(request), std::move(responder));
                                        }));

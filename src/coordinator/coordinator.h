@@ -7,17 +7,38 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "coordinator/gate/api_keys.h"
 #include "net/event_loop.h"
 
 namespace shoal {
+
+// docs/operating.md explains each.
+struct CoordinatorLimits {
+  uint32_t connections = 4096;
+  uint32_t connections_per_peer = 256;
+  uint32_t volunteers = 1024;
+  uint32_t answers = 64;  // Being made or waiting, each choice by itself.
+  uint32_t answers_per_client = 32;
+  uint32_t requests_per_minute = 600;  // Of one client; 0: no limit.
+  uint32_t joins_per_minute = 120;     // From one address; 0: no limit.
+};
 
 struct CoordinatorOptions {
   std::filesystem::path pack;
   std::filesystem::path pages;  // The built web pages; need not exist.
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0: any free one.
+  // PEM files; both or none.
+  std::string tls_certificate;
+  std::string tls_key;
+  std::vector<std::string> trusted_proxies;  // Addresses and ranges.
+  std::vector<std::string> allowed_origins;  // Beyond the own one.
+  ApiKeys api_keys;                          // None: everybody may ask.
+  std::string join_secret;                   // Empty: everybody may lend.
+  CoordinatorLimits limits;
   uint32_t stages_min = 1;
   uint32_t positions = 0;  // Context served; 0: the model's, at most 8192.
   bool f16_hops = false;   // Hidden states cross the network in half precision.

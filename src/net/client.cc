@@ -44,7 +44,7 @@ struct ClientCall::State : std::enable_shared_from_this<ClientCall::State> {
 
   void SendRequest() {
     Headers headers = request.headers;
-    headers.Set("Host", url.authority());
+    if (!headers.Has("Host")) headers.Set("Host", url.authority());
     headers.Set("Connection", "close");
     if (!headers.Has("User-Agent")) headers.Set("User-Agent", "shoal");
     if (!request.body.empty() || request.method == "POST" || request.method == "PUT") {

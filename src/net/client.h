@@ -30,7 +30,7 @@ Result<Url> ParseUrl(std::string_view text);
 struct ClientRequest {
   std::string method = "GET";
   std::string url;
-  Headers headers;
+  Headers headers;  // Host is the URL's, unless it is among them.
   std::string body;
   Duration connect_timeout = std::chrono::seconds(10);
   Duration idle_timeout = std::chrono::seconds(300);  // Without a byte from the server.

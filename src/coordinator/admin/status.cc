@@ -45,7 +45,7 @@ json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const Volu
 
 }  // namespace
 
-std::string StatusJson(const Hub& hub, const std::string& model_name) {
+std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_private) {
   const swarm::Swarm& swarm = hub.swarm();
   const Status available = hub.Availability();
   json::array volunteers;
@@ -65,6 +65,7 @@ std::string StatusJson(const Hub& hub, const std::string& model_name) {
                    {"blocks", swarm.config().blocks.size()},
                    {"stages_min", swarm.config().stages_min},
                    {"model", model_name},
+                   {"private", is_private},
                    {"context_tokens", swarm.config().positions},
                    {"volunteers", std::move(volunteers)},
                    {"route", std::move(route)},

@@ -9,6 +9,7 @@
 namespace shoal {
 
 // The serialised JSON.
-std::string StatusJson(const Hub& hub, const std::string& model_name);
+// `is_private`: joining needs a secret.
+std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_private);
 
 }  // namespace shoal

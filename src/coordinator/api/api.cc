@@ -1,9 +1,11 @@
 #include "coordinator/api/api.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -52,11 +54,12 @@ json::object ModelJson(const ModelFacts& model) {
 
 struct Api::Impl {
   Impl(Generator& tokens_from, ModelFacts facts, const tokenizer::Tokenizer* tokenizer,
-       const tokenizer::ChatTemplate* chat_template, Environment surroundings)
+       const tokenizer::ChatTemplate* chat_template, Environment surroundings, Limits bounds)
       : generator(tokens_from),
         model(std::move(facts)),
         text(tokenizer, chat_template),
-        environment(std::move(surroundings)) {}
+        environment(std::move(surroundings)),
+        limits(bounds) {}
 
   net::Response Models(const net::Request& request) const {
     if (request.method != "GET" && request.method != "HEAD") {
@@ -78,33 +81,64 @@ struct Api::Impl {
             environment.unix_seconds(), model.id, model.fingerprint};
   }
 
-  void Complete(Shape shape, const net::Request& request, net::Responder responder) {
+  // Whether so many more answers are within this client's share.
+  std::optional<ApiError> JudgeShare(uint64_t asked, const std::string& client) const {
+    const uint32_t most = std::min(limits.answers, limits.answers_per_client);
+    if (asked > most) {
+      return InvalidParam("n", StrCat("The request asks for ", asked, " answers, prompts times n; ",
+                                      "this server makes at most ", most, " for one client."));
+    }
+    const auto at = answers_of.find(client);
+    const uint64_t running = at == answers_of.end() ? 0 : at->second;
+    if (running + asked <= most) return std::nullopt;
+    return FromError(
+        {Code::kResourceExhausted,
+         StrCat(running, " answers are being made for you; at most ", most, " are at a time.")});
+  }
+
+  void ReturnShare(const std::string& client, uint64_t count) {
+    const auto at = answers_of.find(client);
+    if (at != answers_of.end() && (at->second -= count) == 0) answers_of.erase(at);
+  }
+
+  void Complete(Shape shape, const net::Request& request, net::Responder responder,
+                const std::string& client) {
     if (request.method != "POST") return responder.Send(WrongMethod(request, "POST"));
     auto parsed = ParseRequest(request.body, shape, model);
     if (!parsed) return responder.Send(ErrorResponse(parsed.error()));
     auto prompts = text.PromptIds(*parsed, model, environment.unix_seconds());
     if (!prompts) return responder.Send(ErrorResponse(prompts.error()));
     if (!parsed->seed) parsed->seed = environment.random();
+    const uint64_t count = uint64_t{prompts->size()} * parsed->choices_per_prompt;
+    if (const auto refusal = JudgeShare(count, client)) {
+      return responder.Send(ErrorResponse(*refusal));
+    }
+    answers_of[client] += count;
     const uint64_t key = ++answers_made;
-    const auto answer = std::make_shared<Answer>(
-        generator, model, text, *std::move(parsed), *std::move(prompts), NewHead(shape),
-        std::move(responder), [this, key] { answers.erase(key); });
+    const auto answer =
+        std::make_shared<Answer>(generator, model, text, *std::move(parsed), *std::move(prompts),
+                                 NewHead(shape), std::move(responder), [this, key, client, count] {
+                                   ReturnShare(client, count);
+                                   answers.erase(key);
+                                 });
     answers.emplace(key, answer);
-    answer->Start(request.peer_address);
+    answer->Start(client);
   }
 
   Generator& generator;
   const ModelFacts model;
   const Text text;
   const Environment environment;
+  const Limits limits;
   std::unordered_map<uint64_t, std::shared_ptr<Answer>> answers;
+  std::unordered_map<std::string, uint64_t> answers_of;  // By client.
   uint64_t answers_made = 0;
 };
 
 Api::Api(Generator& generator, ModelFacts model, const tokenizer::Tokenizer* tokenizer,
-         const tokenizer::ChatTemplate* chat_template, Environment environment)
+         const tokenizer::ChatTemplate* chat_template, Environment environment, Limits limits)
     : impl_(std::make_unique<Impl>(generator, std::move(model), tokenizer, chat_template,
-                                   std::move(environment))) {}
+                                   std::move(environment), limits)) {}
 
 Api::~Api() {
   const auto answers = impl_->answers;
@@ -113,16 +147,16 @@ Api::~Api() {
   }
 }
 
-void Api::Handle(net::Request request, net::Responder responder) {
+void Api::Handle(net::Request request, net::Responder responder, std::string client) {
   const std::string_view path = request.path;
   if (path == kModels || path.starts_with(StrCat(kModels, '/'))) {
     return responder.Send(impl_->Models(request));
   }
   if (path == "/v1/chat/completions") {
-    return impl_->Complete(Shape::kChat, request, std::move(responder));
+    return impl_->Complete(Shape::kChat, request, std::move(responder), client);
   }
   if (path == "/v1/completions") {
-    return impl_->Complete(Shape::kCompletion, request, std::move(responder));
+    return impl_->Complete(Shape::kCompletion, request, std::move(responder), client);
   }
   responder.Send(ErrorResponse(NotFound(path)));
 }

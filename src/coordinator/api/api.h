@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "coordinator/api/errors.h"
 #include "coordinator/api/model_facts.h"
@@ -30,19 +31,26 @@ struct Environment {
   std::function<uint64_t()> random;       // Ids of answers, and seeds of requests without one.
 };
 
+// One answer is one choice of one prompt.
+struct Limits {
+  uint32_t answers = 64;             // At a time, as many as the Generator takes.
+  uint32_t answers_per_client = 32;  // Of one client, so that nobody has them all.
+};
+
 class Api {
  public:
   // All of these must outlive the Api; `tokenizer` and `chat_template` may be null: then prompts
   // are token ids only and text fields are empty, or chat is refused.
   Api(Generator& generator, ModelFacts model, const tokenizer::Tokenizer* tokenizer,
-      const tokenizer::ChatTemplate* chat_template, Environment environment);
+      const tokenizer::ChatTemplate* chat_template, Environment environment, Limits limits);
   // Cancels what runs, and tells its clients so.
   ~Api();
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
-  // Answers a request whose path begins with "/v1/"; others below it are 404.
-  void Handle(net::Request request, net::Responder responder);
+  // Answers a request whose path begins with "/v1/"; others below it are 404. `client` names who
+  // asks, for its share and for fairness: a key's name or an address.
+  void Handle(net::Request request, net::Responder responder, std::string client);
 
   // Requests that are being answered.
   size_t active() const;

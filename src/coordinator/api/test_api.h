@@ -114,12 +114,14 @@ class ApiTest : public testing::Test {
     Environment environment;
     environment.unix_seconds = [] { return int64_t{1'800'000'000}; };
     environment.random = [next = uint64_t{0}]() mutable { return ++next; };
-    api_ = std::make_unique<Api>(generator_, facts_, tokenizer, chat_template, environment);
+    api_ =
+        std::make_unique<Api>(generator_, facts_, tokenizer, chat_template, environment, limits_);
     net::ServerOptions options;
     options.refusal = RefusalResponse;
     auto listening =
         net::Server::Listen(loop_, options, [this](net::Request request, net::Responder responder) {
-          api_->Handle(std::move(request), std::move(responder));
+          std::string client = request.peer_address;
+          api_->Handle(std::move(request), std::move(responder), std::move(client));
         });
     ASSERT_TRUE(listening);
     server_ = *std::move(listening);
@@ -184,6 +186,7 @@ class ApiTest : public testing::Test {
   std::unique_ptr<tokenizer::Tokenizer> tokenizer_;
   std::optional<tokenizer::ChatTemplate> chat_template_;
   ModelFacts facts_;
+  Limits limits_ = {.answers = 64, .answers_per_client = 64};
   std::unique_ptr<Api> api_;
   std::unique_ptr<net::Server> server_;
 };

@@ -11,6 +11,10 @@ namespace {
 constexpr auto kTickPeriod = std::chrono::milliseconds(250);
 // More waiting for one volunteer than this, and it counts as too slow to be of use.
 constexpr size_t kQueuedBytesMax = 256u << 20;
+// Of a message from somebody who has not been let in.
+constexpr size_t kHelloBytesMax = 64u << 10;
+constexpr Micros kHandshakeLimit = 20 * kSecond;
+constexpr const char* kRetryAfterSeconds = "5";
 }  // namespace
 
 Hub::Hub(net::EventLoop& loop, StageLibrary& library, Trace trace, Options options)
@@ -21,7 +25,10 @@ Hub::Hub(net::EventLoop& loop, StageLibrary& library, Trace trace, Options optio
       swarm_(options_.swarm),
       tick_(loop),
       next_session_(options_.first_session) {
-  tick_.Every(kTickPeriod, [this] { Feed(swarm::Tick{}); });
+  tick_.Every(kTickPeriod, [this] {
+    DropSilentNewcomers();
+    Feed(swarm::Tick{});
+  });
 }
 
 Hub::~Hub() = default;
@@ -47,33 +54,36 @@ void Hub::RemoveLink(NodeId node) {
 
 // --- Volunteers --------------------------------------------------------------------------------
 
-void Hub::AcceptVolunteer(net::Request request, net::Responder responder) {
+void Hub::AcceptVolunteer(const net::Request& request, net::Responder responder) {
   if (!request.wants_websocket) {
     responder.Send(net::TextResponse(426, "This address is for volunteers' WebSockets.\n"));
     return;
   }
-  // A page of another site must not lend its visitors' tabs to us, or spy on frames.
-  const std::string_view origin = request.headers.Get("Origin");
-  const size_t host_at = origin.find("://");
-  if (!origin.empty() && (host_at == std::string_view::npos ||
-                          origin.substr(host_at + 3) != request.headers.Get("Host"))) {
-    responder.Send(net::TextResponse(403, "Volunteers join from this coordinator's own pages.\n"));
-    return;
-  }
   if (draining_ || links_.size() >= options_.volunteers_max) {
-    responder.Send(net::TextResponse(
-        503, draining_ ? "The coordinator is stopping.\n" : "There are too many volunteers.\n"));
-    return;
+    net::Response response = net::TextResponse(
+        503, draining_ ? "The coordinator is stopping.\n" : "There are too many volunteers.\n");
+    response.headers.Set("Retry-After", kRetryAfterSeconds);
+    return responder.Send(std::move(response));
   }
   const NodeId node{next_node_++};
-  auto socket = responder.Upgrade(
-      {.max_message_bytes = wire::kLimits.frame_bytes, .max_queued_bytes = kQueuedBytesMax});
+  auto socket =
+      responder.Upgrade({.max_message_bytes = kHelloBytesMax, .max_queued_bytes = kQueuedBytesMax});
   if (!socket) return;
   LinkOwner& owner = *this;
-  auto link = std::make_unique<VolunteerLink>(owner, node, std::move(socket));
+  const LinkRules rules{.join_secret = options_.join_secret ? &*options_.join_secret : nullptr,
+                        .frame_bytes_max = options_.frame_bytes_max};
+  auto link = std::make_unique<VolunteerLink>(owner, node, std::move(socket), rules, Now());
   VolunteerLink& started = *link;
   links_.emplace(node, std::move(link));
   started.Start();
+}
+
+void Hub::DropSilentNewcomers() {
+  for (const auto& [node, link] : links_) {
+    if (link->is_member() || Now() - link->opened_at() < kHandshakeLimit) continue;
+    link->Close({Code::kDeadlineExceeded, StrCat("hello and profile did not come within ",
+                                                 kHandshakeLimit / kSecond, " seconds")});
+  }
 }
 
 void Hub::OnProfile(NodeId node, const wire::Profile& profile) {

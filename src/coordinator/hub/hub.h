@@ -6,10 +6,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "base/ids.h"
+#include "coordinator/gate/secret.h"
 #include "coordinator/generator.h"
 #include "coordinator/hub/stage_library.h"
 #include "coordinator/hub/trace.h"
@@ -25,6 +27,8 @@ class Hub final : public Generator, private LinkOwner {
   struct Options {
     swarm::Config swarm;
     size_t volunteers_max = 1024;
+    size_t frame_bytes_max = wire::kLimits.frame_bytes;  // Of one frame from a volunteer.
+    std::optional<Secret> join_secret;                   // What a hello must carry.
     uint64_t first_session = 1;  // Session ids count from here; random, so that none is guessed.
   };
 
@@ -34,8 +38,8 @@ class Hub final : public Generator, private LinkOwner {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  // Answers a WebSocket handshake of a volunteer.
-  void AcceptVolunteer(net::Request request, net::Responder responder);
+  // Answers a WebSocket handshake of a volunteer, whose origin the caller has judged.
+  void AcceptVolunteer(const net::Request& request, net::Responder responder);
 
   // Generator.
   Result<SessionId> Start(GenerationRequest request,
@@ -74,6 +78,8 @@ class Hub final : public Generator, private LinkOwner {
   void HandleError(NodeId node, const wire::ErrorFrame& error);
   VolunteerLink* Link(NodeId node);
   void RemoveLink(NodeId node);
+  // Sockets that open and say nothing hold no place for long.
+  void DropSilentNewcomers();
 
   net::EventLoop& loop_;
   StageLibrary& library_;

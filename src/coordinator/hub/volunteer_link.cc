@@ -22,8 +22,13 @@ Micros SteadyNow() {
 
 }  // namespace
 
-VolunteerLink::VolunteerLink(LinkOwner& owner, NodeId node, std::unique_ptr<net::WebSocket> socket)
-    : owner_(owner), node_(node), socket_(std::move(socket)) {}
+VolunteerLink::VolunteerLink(LinkOwner& owner, NodeId node, std::unique_ptr<net::WebSocket> socket,
+                             LinkRules rules, Micros opened_at)
+    : owner_(owner),
+      node_(node),
+      socket_(std::move(socket)),
+      rules_(rules),
+      opened_at_(opened_at) {}
 
 void VolunteerLink::Start() {
   socket_->Start(
@@ -116,8 +121,14 @@ Status VolunteerLink::HandleHello(const wire::Hello& hello) {
   if (hello.agent.size() > kNameBytes) {
     return Fail(Code::kInvalidArgument, StrCat("agent is longer than ", kNameBytes, " bytes"));
   }
+  if (rules_.join_secret != nullptr && !rules_.join_secret->Matches(hello.join_secret)) {
+    return Fail(Code::kPermissionDenied, hello.join_secret.empty()
+                                             ? "this swarm is private: joining needs its secret"
+                                             : "this swarm is private, and that is not its secret");
+  }
   said_hello_ = true;
   agent_ = hello.agent;
+  socket_->SetMaxMessageBytes(rules_.frame_bytes_max);
   Send(wire::Hello{.node = node_, .agent = "shoal coordinator"});
   return {};
 }

@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "coordinator/gate/secret.h"
 #include "net/websocket.h"
 #include "wire/codec.h"
 #include "wire/frames.h"
@@ -33,9 +34,16 @@ class LinkOwner {
   virtual void OnGone(NodeId node, const std::string& why) = 0;
 };
 
+// What a newcomer must know, and may send once it is let in.
+struct LinkRules {
+  const Secret* join_secret = nullptr;  // Null: everybody is let in. Outlives the link.
+  size_t frame_bytes_max = 0;
+};
+
 class VolunteerLink {
  public:
-  VolunteerLink(LinkOwner& owner, NodeId node, std::unique_ptr<net::WebSocket> socket);
+  VolunteerLink(LinkOwner& owner, NodeId node, std::unique_ptr<net::WebSocket> socket,
+                LinkRules rules, Micros opened_at);
 
   // Begins the handshake.
   void Start();
@@ -46,6 +54,8 @@ class VolunteerLink {
   void Close(const Error& reason);
 
   NodeId node() const { return node_; }
+  bool is_member() const { return is_member_; }  // The handshake is done.
+  Micros opened_at() const { return opened_at_; }
   const wire::Profile& profile() const { return profile_; }
   const std::string& agent() const { return agent_; }
   std::string_view address() const { return socket_->peer_address(); }
@@ -64,6 +74,8 @@ class VolunteerLink {
   LinkOwner& owner_;
   const NodeId node_;
   std::unique_ptr<net::WebSocket> socket_;
+  const LinkRules rules_;
+  const Micros opened_at_;
   bool said_hello_ = false;
   bool is_member_ = false;
   bool closing_ = false;
