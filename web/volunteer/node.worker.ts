@@ -3,6 +3,7 @@
 
 import { loadCore, type Core } from "../core/index.ts";
 import { HttpBlobs, MemoryBlobs } from "./blobs.ts";
+import { createExecutorWorker } from "./executors/create_worker.ts";
 import { RemoteExecutor } from "./executors/remote.ts";
 import type { Socket, SocketHandlers } from "./link.ts";
 import type { PageToNode, VolunteerEvent, VolunteerOptions } from "./messages.ts";
@@ -24,11 +25,7 @@ function build(options: VolunteerOptions, platform: string, core: Core): Volunte
   const socketUrl = new URL("/volunteer", origin);
   socketUrl.protocol = origin.protocol === "https:" ? "wss:" : "ws:";
   const executor = new RemoteExecutor({
-    createWorker: () =>
-      new Worker(new URL("./executors/ort_wasm.worker.ts", import.meta.url), {
-        type: "module",
-        name: "shoal executor",
-      }),
+    createWorker: () => createExecutorWorker(options.executor),
     threads: options.threads ?? 1,
     onDeath: (error) => node.onExecutorDeath(error),
   });

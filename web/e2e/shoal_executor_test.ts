@@ -1,0 +1,41 @@
+// The trained model over tabs with our own engine, alone and beside ONNX Runtime.
+
+import { afterEach, describe, expect, it } from "vitest";
+
+import { completeIds } from "./harness/ask.ts";
+import { Coordinator } from "./harness/coordinator.ts";
+import { storyteller } from "./harness/paths.ts";
+import { certainSteps, prompts } from "./harness/reference.ts";
+import { pack } from "./harness/shoal.ts";
+import { closeAll, Tab } from "./harness/tabs.ts";
+
+let coordinator: Coordinator | undefined;
+const tabs: Tab[] = [];
+
+afterEach(async () => {
+  await closeAll(tabs.splice(0));
+  expect(await coordinator?.stop()).toBe(0);
+  coordinator = undefined;
+});
+
+describe("the executor shoal", () => {
+  it.each([
+    [["shoal", "shoal"]],
+    [["ort-wasm", "shoal", "ort-wasm"]],
+  ])("gives the reference ids over %s", async (executors) => {
+    const folder = await pack("storyteller", storyteller);
+    coordinator = await Coordinator.start(folder, "--stages", String(executors.length));
+    for (const executor of executors) {
+      const path = `/lend?auto=1&executor=${executor}&memory=512M`;
+      tabs.push(await Tab.open(coordinator.url, path));
+    }
+    const status = await coordinator.untilReady();
+    expect(status.volunteers.map(({ executor }) => executor).sort()).toEqual([...executors].sort());
+    for (const prompt of prompts.slice(0, 2)) {
+      const ids = await completeIds(coordinator.client, prompt.prompt_ids, { maxTokens: 96 });
+      const certain = certainSteps(prompt);
+      expect(ids.slice(0, certain)).toEqual(prompt.greedy_ids.slice(0, certain));
+    }
+    for (const tab of tabs) expect(tab.errors).toEqual([]);
+  });
+});
