@@ -1,5 +1,6 @@
 // /v1/chat/completions, streamed.
 
+import { apiKeyOf, ownStorage } from "../common/access.ts";
 import { requestFields, type Settings } from "./settings.ts";
 import { readEvents } from "./sse.ts";
 import type { Message } from "./tree.ts";
@@ -62,7 +63,7 @@ async function post(
 ): Promise<Response> {
   const response = await fetch(`${origin}/v1/chat/completions`, {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: { "Content-Type": "application/json", ...authorization(origin) },
     body: JSON.stringify({
       messages,
       ...requestFields(settings),
@@ -75,7 +76,20 @@ async function post(
   return response;
 }
 
+// The key is for this page's own coordinator only.
+function authorization(origin: string): Record<string, string> {
+  if (origin !== "") return {};
+  const key = apiKeyOf(new URL(location.href), ownStorage());
+  return key === "" ? {} : { Authorization: `Bearer ${key}` };
+}
+
 async function errorOf(response: Response): Promise<ChatError> {
+  if (response.status === 401) {
+    const detail =
+      "This coordinator answers only with a key. Open the link that its owner gave you, or put " +
+      "#key= and the key behind this page\u2019s address.";
+    return new ChatError(401, detail);
+  }
   const body = (await response.json().catch(() => undefined)) as Chunk | undefined;
   const detail = body?.error?.message ?? `The coordinator answered ${response.status}.`;
   const seconds = Number(response.headers.get("Retry-After"));

@@ -1,6 +1,7 @@
 // What the address of the lend page asks for: /lend?auto=1&executor=ort-wasm&memory=512M&threads=1
 
 import { executorNames, type ExecutorName } from "../../volunteer/executor.ts";
+import { joinSecretOf } from "../common/access.ts";
 import { parseSize } from "../common/size.ts";
 
 export const memoryDefault = 512 * 1024 * 1024;
@@ -46,6 +47,6 @@ export function readLendRequest(url: URL): LendRequest {
     executor: known,
     memoryBytes,
     threads,
-    joinSecret: query.get("secret") ?? "",
+    joinSecret: joinSecretOf(url),
   };
 }

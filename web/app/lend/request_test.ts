@@ -15,6 +15,7 @@ describe("readLendRequest", () => {
       joinSecret: "",
     });
     expect(read(`https://shoal.example${query}`).auto).toBe(false);
+    expect(read(`https://shoal.example${query}#secret=s`).joinSecret).toBe("s");
     expect(read("http://127.0.0.1/lend").auto).toBe(false);
   });
 
