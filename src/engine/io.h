@@ -4,7 +4,8 @@
 // blocks [a, b) has
 //   tokens                    i32 [batch, sequence]                     if a == 0, else
 //   hidden.{a}                f32 [batch, sequence, H]
-//   seqlens_k                 i32 [batch]                               if there are layers
+//   positions                 i32 [batch, sequence]                     if block 0 has a table of
+//   them seqlens_k                 i32 [batch]                               if there are layers
 //   total_sequence_length     i32 []                                    if there are layers
 //   past.{l}.key, .value      f32 [batch, kv_heads, past_length, head_size]   per layer block l
 //   logit_rows                i32 [selected]                            if b == L+2
@@ -21,6 +22,7 @@
 namespace shoal::engine {
 
 inline constexpr std::string_view kTokens = "tokens";
+inline constexpr std::string_view kPositions = "positions";
 inline constexpr std::string_view kSeqlensK = "seqlens_k";
 inline constexpr std::string_view kTotalSequenceLength = "total_sequence_length";
 inline constexpr std::string_view kLogitRows = "logit_rows";

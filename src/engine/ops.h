@@ -26,7 +26,9 @@ struct Value {
   enum class Kind : uint8_t {
     kComputed,  // Floats in a buffer: hidden states, and what nodes make of them.
     kConstant,  // An initialiser, perhaps cast to float.
+    kIndices,   // Of TopK, as floats in a buffer.
     kTokenInput,
+    kPositionInput,
     kLogitRowInput,
     kControlInput,  // seqlens_k, total_sequence_length
     kPastInput,
@@ -37,6 +39,7 @@ struct Value {
   ValueId id = 0;
   Shape shape;                     // Not of kControlInput, kPastInput and kPresentOutput.
   const Weight* weight = nullptr;  // Of kConstant.
+  uint64_t index_end = 0;          // Of kIndices: all are below it.
   CacheName cache;                 // Of kPastInput.
   // Of a graph input: as the graph declares it. Null for others.
   const onnx::ValueInfo* declared = nullptr;
@@ -88,6 +91,10 @@ struct PlannedNode {
   const Value* alias = nullptr;
   // Of an alias of a constant: the constant under other dims, if not the same.
   const Weight* weight = nullptr;
+  // Of the second output, the indices that TopK gives; empty if there is none. The step writes them
+  // to the value after its first output.
+  Shape indices;
+  uint64_t index_end = 0;
 };
 
 inline std::unexpected<Error> Invalid(std::string detail) {
@@ -119,6 +126,19 @@ Result<PlannedNode> PlanSlice(const NodeContext& context);
 Result<PlannedNode> PlanAttention(const NodeContext& context);
 Result<PlannedNode> PlanMatMulNBits(const NodeContext& context);
 Result<PlannedNode> PlanGatherBlockQuantized(const NodeContext& context);
+Result<PlannedNode> PlanBroadcastAdd(const NodeContext& context);
+Result<PlannedNode> PlanBroadcastMul(const NodeContext& context);
+Result<PlannedNode> PlanDiv(const NodeContext& context);
+Result<PlannedNode> PlanMax(const NodeContext& context);
+Result<PlannedNode> PlanLog(const NodeContext& context);
+Result<PlannedNode> PlanReduceSum(const NodeContext& context);
+Result<PlannedNode> PlanLayerNorm(const NodeContext& context);
+Result<PlannedNode> PlanPositionGather(const NodeContext& context);
+Result<PlannedNode> PlanHeadMatMul(const NodeContext& context);
+Result<PlannedNode> PlanTopK(const NodeContext& context);
+Result<PlannedNode> PlanGatherElements(const NodeContext& context);
+Result<PlannedNode> PlanScatterElements(const NodeContext& context);
+Result<PlannedNode> PlanExperts(const NodeContext& context);
 
 // The dims before the last one as one count, and the last one, which must not grow: what the
 // row-wise operators work on.

@@ -25,7 +25,10 @@ enum InputIndex : size_t {
   kTotalLength,
   kCosCache,
   kSinCache,
-  kInputCount,  // Of those supported.
+  kPositionIds,
+  kAttentionBias,
+  kHeadSink,
+  kInputCount,  // Of those known.
 };
 
 // The tables of rotary positions; empty without them.
@@ -63,7 +66,7 @@ class AttentionStep : public Step {
     const size_t tasks = std::min(units, frame.tasks);
     const size_t group = shape_.heads / shape_.kv_heads;
     frame.parallel->For(tasks, [&](size_t task) {
-      float* const scores = frame.scores.data() + task * frame.positions;
+      float* const scores = frame.scores.data() + task * frame.scores_per_task;
       for (size_t unit = task; unit < units; unit += tasks) {
         const size_t r = unit / shape_.kv_heads;
         const size_t head = unit % shape_.kv_heads * group;
@@ -99,11 +102,15 @@ Status RefuseUnsupportedFeatures(const NodeContext& context) {
     std::string_view attribute;
     int64_t off;
   };
-  for (const Feature& feature :
-       {Feature{"local_window_size", -1}, Feature{"smooth_softmax", 0}, Feature{"qk_output", 0}}) {
+  for (const Feature& feature : {Feature{"smooth_softmax", 0}, Feature{"qk_output", 0}}) {
     ASSIGN_OR_RETURN(const int64_t value, context.Int(feature.attribute, feature.off));
     if (value != feature.off) {
       return Unsupported(StrCat("attribute ", feature.attribute, " = ", value));
+    }
+  }
+  for (const size_t index : {kPositionIds, kAttentionBias}) {
+    if (index < context.inputs.size() && context.inputs[index] != nullptr) {
+      return Unsupported(StrCat("input ", index, " \"", context.inputs[index]->name, "\""));
     }
   }
   return {};
@@ -152,6 +159,21 @@ Result<AttentionShape> ReadShape(const NodeContext& context) {
     return Invalid("scale must be finite, and softcap finite and at least 0");
   }
   return shape;
+}
+
+// Reads local_window_size and the sinks into the shape.
+Status ReadWindowAndSinks(const NodeContext& context, AttentionShape& shape) {
+  ASSIGN_OR_RETURN(const int64_t window, context.Int("local_window_size", -1));
+  if (window == 0 || window < -1) return Invalid(StrCat("local_window_size is ", window));
+  shape.window = window > 0 ? static_cast<size_t>(window) : 0;
+  if (context.inputs.size() <= kHeadSink || context.inputs[kHeadSink] == nullptr) return {};
+  ASSIGN_OR_RETURN(const Weight* sinks, context.Constant(kHeadSink));
+  if (sinks->dims != std::vector<size_t>{shape.heads}) {
+    return Invalid(StrCat("sinks ", sinks->name, " must have the one dim ", shape.heads));
+  }
+  ASSIGN_OR_RETURN(const std::span<const float> floats, context.weights.AsFloats(*sinks));
+  shape.sinks = floats.data();
+  return {};
 }
 
 // Reads do_rotary and the tables, and sets the shape's pairs and the stage's last position.
@@ -227,6 +249,7 @@ Result<PlannedNode> PlanAttention(const NodeContext& context) {
                       "softcap", "local_window_size", "smooth_softmax", "qk_output"}));
   RETURN_IF_ERROR(RefuseUnsupportedFeatures(context));
   ASSIGN_OR_RETURN(AttentionShape shape, ReadShape(context));
+  RETURN_IF_ERROR(ReadWindowAndSinks(context, shape));
   ASSIGN_OR_RETURN(const RotaryTables tables, ReadRotary(context, shape));
   ASSIGN_OR_RETURN(const uint32_t block, ReadBlock(context, shape));
   const size_t layer = context.facts.kv_layout.size();

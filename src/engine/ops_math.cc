@@ -61,8 +61,7 @@ Result<PlannedNode> PlanBinary(Binary op, const NodeContext& context) {
     return Unsupported(StrCat("operand \"", a->name, "\" is not computed from hidden states"));
   }
   if (!RepeatsOver(b->shape, a->shape)) {
-    return Unsupported(StrCat("operands of shapes ", ToString(a->shape), " and ",
-                              ToString(b->shape), "; one must be the other's last dims"));
+    return op == Binary::kAdd ? PlanBroadcastAdd(context) : PlanBroadcastMul(context);
   }
   PlannedNode planned;
   planned.shape = a->shape;
@@ -198,6 +197,7 @@ Result<PlannedNode> PlanMatMul(const NodeContext& context) {
   RETURN_IF_ERROR(context.Expect(2, 2, 1, {}));
   ASSIGN_OR_RETURN(const Value* a, context.Computed(0));
   ASSIGN_OR_RETURN(const Weight* weight, context.Constant(1));
+  if (weight->dims.size() == 3) return PlanHeadMatMul(context);
   if (weight->dims.size() != 2 || !IsWeightType(weight->type)) {
     return Unsupported(StrCat("weight ", weight->name, " must be f32, f16 or bf16 with two dims"));
   }

@@ -220,11 +220,13 @@ Result<PlannedNode> PlanGather(const NodeContext& context) {
   switch (indices->kind) {
     case Value::Kind::kTokenInput:
       return PlanTokenGather(context, axis);
+    case Value::Kind::kPositionInput:
+      return PlanPositionGather(context);
     case Value::Kind::kLogitRowInput:
       return PlanRowGather(context, axis);
     default:
       return Unsupported(StrCat("indices \"", indices->name, "\" must be the graph input ", kTokens,
-                                " or ", kLogitRows));
+                                ", ", kPositions, " or ", kLogitRows));
   }
 }
 

@@ -118,6 +118,11 @@ Status Planner::AddInput(const onnx::ValueInfo& input) {
     value.shape = {{}, rows, {static_cast<uint64_t>(input.dims[2].value), Unit::kOne}};
     return take_main_input(value);
   }
+  if (input.name == kPositions) {
+    RETURN_IF_ERROR(CheckDeclared(input, DType::kI32, 2, 0));
+    NewValue(input.name, Value::Kind::kPositionInput).shape = {{}, rows};
+    return {};
+  }
   if (input.name == kLogitRows) {
     RETURN_IF_ERROR(CheckDeclared(input, DType::kI32, 1, 0));
     NewValue(input.name, Value::Kind::kLogitRowInput).shape = {{1, Unit::kSelected}};
@@ -169,11 +174,21 @@ Status Planner::AddNode(const onnx::Node& node) {
       NewValue(node.outputs[0], is_constant ? Value::Kind::kConstant : Value::Kind::kComputed);
   output.shape = std::move(planned.shape);
   made_at_[output.id] = index;
+  last_use_[output.id] = index;
   if (planned.alias != nullptr) {
     output.weight = planned.weight != nullptr ? planned.weight : planned.alias->weight;
     root_of_[output.id] = root_of_[planned.alias->id];
   }
-  for (size_t i = 1; i < node.outputs.size(); ++i) {
+  size_t done = 1;
+  if (!planned.indices.empty()) {
+    Value& indices = NewValue(node.outputs[1], Value::Kind::kIndices);
+    indices.shape = std::move(planned.indices);
+    indices.index_end = planned.index_end;
+    made_at_[indices.id] = index;
+    last_use_[indices.id] = index;
+    done = 2;
+  }
+  for (size_t i = done; i < node.outputs.size(); ++i) {
     if (!node.outputs[i].empty()) NewValue(node.outputs[i], Value::Kind::kPresentOutput);
   }
   if (planned.step) plan_.steps.push_back(std::move(planned.step));
@@ -235,7 +250,9 @@ Status Planner::AssignBuffers() {
   std::vector<uint32_t> free_buffers;
   std::vector<const Value*> alive;
   for (const auto& value : values_) {
-    if (value->kind != Value::Kind::kComputed) continue;
+    const bool buffered =
+        value->kind == Value::Kind::kComputed || value->kind == Value::Kind::kIndices;
+    if (!buffered) continue;
     const ValueId root = root_of_[value->id];
     if (root != value->id) {
       plan_.buffer_of[value->id] = plan_.buffer_of[root];

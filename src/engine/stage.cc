@@ -145,8 +145,9 @@ Status Stage::Impl::PrepareBuffers(std::span<const Row> rows, const Input& input
   // Several tasks a thread, since rows attend to more and more positions.
   const size_t threads = frame.parallel->threads();
   frame.tasks = threads == 1 ? 1 : 4 * threads;
-  frame.positions = positions;
-  if (scores.size() < frame.tasks * positions) scores.resize(frame.tasks * positions);
+  frame.scores_per_task = size_t{positions} + 1;  // And a sink.
+  const size_t scores_needed = frame.tasks * frame.scores_per_task;
+  if (scores.size() < scores_needed) scores.resize(scores_needed);
   frame.rows = places;
   frame.tokens = input.tokens;
   frame.logit_rows = logit_rows;

@@ -61,6 +61,11 @@ void AttendHeads(const AttentionShape& shape, const float* query, const float* k
   const size_t group = shape.heads / shape.kv_heads;
   const size_t kv_width = shape.KvWidth();
   const size_t size = shape.head_size;
+  if (shape.window > 0 && positions > shape.window) {
+    keys += (positions - shape.window) * kv_width;
+    values += (positions - shape.window) * kv_width;
+    positions = shape.window;
+  }
   for (size_t h = from; h < to; ++h) {
     const float* const q = query + h * size;
     const float* const k = keys + h / group * size;
@@ -70,7 +75,12 @@ void AttendHeads(const AttentionShape& shape, const float* query, const float* k
       if (shape.softcap > 0) score = shape.softcap * Tanh(score / shape.softcap);
       scores[t] = score;
     }
-    SoftmaxRow(scores, positions, scores);
+    if (shape.sinks != nullptr) {
+      scores[positions] = shape.sinks[h];
+      SoftmaxRow(scores, positions + 1, scores);
+    } else {
+      SoftmaxRow(scores, positions, scores);
+    }
     for (size_t i = 0; i < size; i += kChunk) {
       SumValues<kChunk>(scores, v + i, kv_width, positions, std::min(kChunk, size - i),
                         out + h * size + i);

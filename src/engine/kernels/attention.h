@@ -16,6 +16,10 @@ struct AttentionShape {
   bool interleaved = false;
   float scale = 1.0f;    // Scores are multiplied by it.
   float softcap = 0.0f;  // If > 0, scores become softcap * tanh(score / softcap).
+  // If > 0, only the last so many positions are attended to.
+  size_t window = 0;
+  // If not null, for each query head one more score that takes part in the softmax.
+  const float* sinks = nullptr;
 
   size_t QueryWidth() const { return heads * head_size; }
   size_t KvWidth() const { return kv_heads * head_size; }
@@ -27,7 +31,7 @@ void Rotate(const AttentionShape& shape, const float* cos, const float* sin, siz
 
 // For the query heads [from, to): out [heads, head_size] = softmax(scale * query * keys^T) * values
 // over the first `positions` rows of keys and values [positions, kv_heads, head_size]. query:
-// [heads, head_size], already turned. scores: scratch [positions]. `out` may be `query`.
+// [heads, head_size], already turned. scores: scratch [positions + 1]. `out` may be `query`.
 void AttendHeads(const AttentionShape& shape, const float* query, const float* keys,
                  const float* values, size_t positions, size_t from, size_t to, float* scores,
                  float* out);
