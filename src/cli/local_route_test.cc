@@ -61,7 +61,7 @@ TEST_P(GoldenModel, AgreesForEveryCut) {
     LocalRoute route = MustLoad(pack, cuts);
     const auto logits = route.Feed(reference_.prompt_ids, reference_.prompt_ids.size());
     ASSERT_TRUE(logits) << logits.error().ToString();
-    EXPECT_LT(RelativeError(*logits, logits_), 3e-6);
+    EXPECT_LT(RelativeError(*logits, logits_), 1e-5);
     const auto ids = route.Greedy(reference_.prompt_ids, count);
     ASSERT_TRUE(ids) << ids.error().ToString();
     ExpectReferenceIds(*ids, reference_);
@@ -75,7 +75,7 @@ TEST_P(GoldenModel, HopsInF16StayClose) {
     const auto logits = route.Feed(reference_.prompt_ids, reference_.prompt_ids.size());
     ASSERT_TRUE(logits) << logits.error().ToString();
     EXPECT_LT(RelativeError(*logits, logits_), 2e-3);
-    EXPECT_GT(RelativeError(*logits, logits_), 3e-6);  // They did go through f16.
+    EXPECT_GT(RelativeError(*logits, logits_), 1e-5);  // They did go through f16.
   }
 }
 
@@ -104,8 +104,10 @@ TEST_P(GoldenModel, WeightsInF16StayClose) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GoldenModel,
-                         testing::Values("llama3", "llama_tied", "qwen2", "qwen3", "smollm3",
-                                         "olmo2"),
+                         testing::Values("llama3", "llama_tied", "mistral", "qwen2", "qwen3",
+                                         "smollm3", "olmo2", "phi3", "gemma2", "gemma3", "gpt2",
+                                         "mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3",
+                                         "kimi_k2"),
                          [](const auto& parameter) { return parameter.param; });
 
 // Trained models: sharded, tied, older spelling of the rotary parameters.

@@ -1,7 +1,10 @@
 #include "model/checkpoint.h"
 
+#include "base/check.h"
 #include "base/str_cat.h"
+#include "model/families.h"
 #include "model/json.h"
+#include "model/quantised.h"
 
 namespace shoal::model {
 
@@ -39,6 +42,7 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
                                            checkpoint.architecture_.vocab));
   if (std::filesystem::exists(folder / kSingleFile, ignored)) {
     RETURN_IF_ERROR(checkpoint.AddFile(std::string(kSingleFile)));
+    RETURN_IF_ERROR(ReadQuantised(checkpoint.config_json_, checkpoint.tensors_));
     return checkpoint;
   }
   if (!std::filesystem::exists(folder / kIndexFile, ignored)) {
@@ -47,7 +51,15 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
   }
   ASSIGN_OR_RETURN(const std::string index, ReadFile(folder / kIndexFile, kMaxIndexBytes));
   RETURN_IF_ERROR(checkpoint.AddShards(index));
+  RETURN_IF_ERROR(ReadQuantised(checkpoint.config_json_, checkpoint.tensors_));
   return checkpoint;
+}
+
+std::string Checkpoint::KeyOf(const std::string& name) const {
+  const Family* family = FindFamily(architecture_.family);
+  CHECK(family != nullptr);
+  const std::string_view prefix = family->optional_prefix;
+  return name.starts_with(prefix) ? name.substr(prefix.size()) : name;
 }
 
 Status Checkpoint::AddShards(const std::string& index_json) {
@@ -71,7 +83,7 @@ Status Checkpoint::AddShards(const std::string& index_json) {
     RETURN_IF_ERROR(AddFile(file));
     const Bytes bytes = files_.back().file.bytes();
     for (const std::string& name : names) {
-      const auto found = tensors_.find(name);
+      const auto found = tensors_.find(KeyOf(name));
       const bool here = found != tensors_.end() && found->second.data.data() >= bytes.data() &&
                         found->second.data.data() <= bytes.data() + bytes.size();
       if (!here) {
@@ -87,11 +99,11 @@ Status Checkpoint::AddFile(const std::string& name) {
   ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(folder_ / name));
   ASSIGN_OR_RETURN(std::vector<TensorView> tensors, ParseSafetensors(file.bytes(), name));
   for (TensorView& tensor : tensors) {
-    if (tensors_.contains(tensor.name)) {
+    if (tensors_.contains(KeyOf(tensor.name))) {
       return Fail(Code::kInvalidArgument,
                   StrCat(name, ": tensor \"", tensor.name, "\" is in another file too"));
     }
-    std::string key = tensor.name;
+    std::string key = KeyOf(tensor.name);
     tensors_.emplace(std::move(key), std::move(tensor));
   }
   files_.push_back({name, std::move(file)});
@@ -99,11 +111,18 @@ Status Checkpoint::AddFile(const std::string& name) {
 }
 
 void Checkpoint::Forget(const TensorView& tensor) const {
+  if (tensor.encoding == nullptr) {
+    Forget(tensor.data);
+  } else {
+    for (const Bytes stored : tensor.encoding->stored()) Forget(stored);
+  }
+}
+
+void Checkpoint::Forget(Bytes part) const {
   for (const WeightFile& weights : files_) {
     const Bytes bytes = weights.file.bytes();
-    if (tensor.data.data() >= bytes.data() &&
-        tensor.data.data() + tensor.data.size() <= bytes.data() + bytes.size()) {
-      weights.file.Forget(tensor.data);
+    if (part.data() >= bytes.data() && part.data() + part.size() <= bytes.data() + bytes.size()) {
+      weights.file.Forget(part);
       return;
     }
   }

@@ -27,7 +27,8 @@ class Checkpoint {
   const std::string& generation_json() const { return generation_json_; }
   const Architecture& architecture() const { return architecture_; }
   const GenerationDefaults& generation() const { return generation_; }
-  // By name.
+  // By name, without the prefix that some files of a family have (Family::optional_prefix).
+  // Quantised ones are there as what they stand for (model/quantised.h).
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
 
   // The weight files, whole, by file name.
@@ -38,8 +39,10 @@ class Checkpoint {
   const std::vector<WeightFile>& weight_files() const { return files_; }
   // Gives a tensor's pages back to the system.
   void Forget(const TensorView& tensor) const;
+  void Forget(Bytes part) const;
 
  private:
+  std::string KeyOf(const std::string& name) const;
   Status AddFile(const std::string& name);
   Status AddShards(const std::string& index_json);
 

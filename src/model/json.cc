@@ -224,6 +224,20 @@ Result<std::vector<uint64_t>> JsonObject::Uints(std::string_view name, uint64_t 
   return numbers;
 }
 
+Result<std::vector<double>> JsonObject::Numbers(std::string_view name, double min, double max,
+                                                size_t count) const {
+  ASSIGN_OR_RETURN(const boost::json::value* value, Need(name));
+  std::vector<double> numbers;
+  if (value->is_array() && value->get_array().size() == count) {
+    for (const boost::json::value& entry : value->get_array()) {
+      const double number = entry.is_number() ? entry.to_number<double>() : min - 1;
+      if (number >= min && number <= max) numbers.push_back(number);
+    }
+  }
+  if (numbers.size() == count) return numbers;
+  return Wrong(name, StrCat("expected ", count, " numbers from ", min, " to ", max));
+}
+
 Result<std::vector<std::string>> JsonObject::Texts(std::string_view name, size_t max_count) const {
   ASSIGN_OR_RETURN(const json::value* value, Need(name));
   if (!value->is_array() || value->get_array().size() > max_count) {

@@ -43,6 +43,9 @@ class JsonObject {
   Result<std::vector<JsonObject>> Objects(std::string_view name, size_t max_count) const;
   // A list of whole numbers, or one number for a list of one.
   Result<std::vector<uint64_t>> Uints(std::string_view name, uint64_t max, size_t max_count) const;
+  // Exactly `count` numbers.
+  Result<std::vector<double>> Numbers(std::string_view name, double min, double max,
+                                      size_t count) const;
   Result<std::vector<std::string>> Texts(std::string_view name, size_t max_count) const;
 
   // The same, with a value for an absent field.

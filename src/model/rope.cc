@@ -21,7 +21,8 @@ struct ScalingName {
 constexpr ScalingName kScalingNames[] = {{RopeScaling::kNone, "default"},
                                          {RopeScaling::kLinear, "linear"},
                                          {RopeScaling::kLlama3, "llama3"},
-                                         {RopeScaling::kYarn, "yarn"}};
+                                         {RopeScaling::kYarn, "yarn"},
+                                         {RopeScaling::kLongRope, "longrope"}};
 
 // The factor on cos and sin that YaRN calls the attention temperature's square root.
 double YarnMagnitude(double factor, double coefficient) {
@@ -45,15 +46,37 @@ Status ReadYarn(const JsonObject& config, uint32_t positions, Rope& rope) {
   ASSIGN_OR_RETURN(rope.truncate, config.BoolOr("truncate", true));
   ASSIGN_OR_RETURN(rope.original_positions, config.UintOr("original_max_position_embeddings",
                                                           positions, 1, kMaxRopePositions));
+  ASSIGN_OR_RETURN(const double mscale, config.NumberOr("mscale", 0, 0, 1e6));
+  ASSIGN_OR_RETURN(const double mscale_all, config.NumberOr("mscale_all_dim", 0, 0, 1e6));
   if (config.Has("attention_factor")) {
     ASSIGN_OR_RETURN(rope.magnitude, config.Number("attention_factor", 1e-6, 1e6));
     return {};
   }
-  ASSIGN_OR_RETURN(const double mscale, config.NumberOr("mscale", 0, 0, 1e6));
-  ASSIGN_OR_RETURN(const double mscale_all, config.NumberOr("mscale_all_dim", 0, 0, 1e6));
   rope.magnitude = mscale > 0 && mscale_all > 0
                        ? YarnMagnitude(rope.factor, mscale) / YarnMagnitude(rope.factor, mscale_all)
                        : YarnMagnitude(rope.factor, 1);
+  return {};
+}
+
+// `config` is the whole file: some of the numbers may stand there.
+Status ReadLongRope(const JsonObject& config, const JsonObject& scaling, uint32_t positions,
+                    Rope& rope) {
+  constexpr std::string_view kOriginal = "original_max_position_embeddings";
+  const JsonObject& holder = scaling.Has(kOriginal) ? scaling : config;
+  ASSIGN_OR_RETURN(rope.original_positions,
+                   holder.UintOr(kOriginal, positions, 1, kMaxRopePositions));
+  ASSIGN_OR_RETURN(
+      rope.factor,
+      scaling.NumberOr("factor", static_cast<double>(positions) / rope.original_positions, 1e-6,
+                       1e6));
+  ASSIGN_OR_RETURN(rope.short_factors, scaling.Numbers("short_factor", 1e-6, 1e6, rope.dims / 2));
+  ASSIGN_OR_RETURN(rope.long_factors, scaling.Numbers("long_factor", 1e-6, 1e6, rope.dims / 2));
+  const double usual =
+      rope.factor <= 1 || rope.original_positions == 1
+          ? 1
+          : std::sqrt(1 + std::log(rope.factor) /
+                              std::log(static_cast<double>(rope.original_positions)));
+  ASSIGN_OR_RETURN(rope.magnitude, scaling.NumberOr("attention_factor", usual, 1e-6, 1e6));
   return {};
 }
 
@@ -69,8 +92,8 @@ double Llama3Frequency(const Rope& rope, double frequency) {
 }
 
 // The dimension whose angle makes `rotations` turns over the original context.
-double YarnDimension(const Rope& rope, double rotations, uint32_t head_size) {
-  return head_size * std::log(rope.original_positions / (rotations * kTwoPi)) /
+double YarnDimension(const Rope& rope, double rotations) {
+  return rope.dims * std::log(rope.original_positions / (rotations * kTwoPi)) /
          (2 * std::log(rope.theta));
 }
 
@@ -90,74 +113,116 @@ Result<RopeScaling> ParseRopeScaling(std::string_view name) {
   }
   return Fail(Code::kUnimplemented,
               StrCat("rotary scaling \"", name,
-                     "\" is not supported; supported: default, linear, llama3, yarn"));
+                     "\" is not supported; supported: default, linear, llama3, yarn, longrope"));
 }
 
-Result<Rope> ReadRope(const JsonObject& config, uint32_t positions) {
-  Rope rope;
-  // Where the kind and its numbers stand: `rope_parameters` has theta inside, the older spelling
-  // has it beside `rope_scaling`.
-  JsonObject scaling = config;
-  bool scaled = false;
-  for (const char* name : {"rope_parameters", "rope_scaling"}) {
-    if (!config.Has(name)) continue;
-    ASSIGN_OR_RETURN(scaling, config.Object(name));
-    scaled = true;
-    break;
-  }
-  const JsonObject& theta_holder = scaled && scaling.Has("rope_theta") ? scaling : config;
-  ASSIGN_OR_RETURN(rope.theta, theta_holder.NumberOr("rope_theta", 10000, 1.0001, 1e12));
-  for (const JsonObject* object : {&config, static_cast<const JsonObject*>(&scaling)}) {
-    ASSIGN_OR_RETURN(const double rotated, object->NumberOr("partial_rotary_factor", 1, 0, 1));
-    if (rotated != 1) {
-      return Fail(Code::kUnimplemented, StrCat(object->where(), ": partial_rotary_factor ", rotated,
-                                               " is not supported; only whole heads are rotated"));
-    }
-  }
-  if (!scaled) return rope;
-  for (const auto& [name, value] : scaling.object()) {
-    if (value.is_object()) {
-      return Fail(Code::kUnimplemented,
-                  StrCat(scaling.where(), ": different parameters for kinds of layers (\"",
-                         std::string_view(name.data(), name.size()), "\") are not supported"));
-    }
-  }
+namespace {
 
+// `scaling` holds the kind and its numbers; theta and the share of a head stand there, or in
+// `config`.
+Result<Rope> ReadRope(const JsonObject& config, const JsonObject& scaling, uint32_t positions,
+                      uint32_t head_size) {
+  Rope rope;
+  const auto holder = [&](std::string_view name) -> const JsonObject& {
+    return scaling.Has(name) ? scaling : config;
+  };
+  ASSIGN_OR_RETURN(rope.theta, holder("rope_theta").NumberOr("rope_theta", 10000, 1.0001, 1e12));
+  constexpr std::string_view kShare = "partial_rotary_factor";
+  ASSIGN_OR_RETURN(const double share, holder(kShare).NumberOr(kShare, 1, 1e-3, 1));
+  rope.dims = static_cast<uint32_t>(head_size * share);
+  if (rope.dims < 2 || rope.dims % 2 != 0) {
+    return holder(kShare).Wrong(kShare, StrCat(rope.dims, " of ", head_size,
+                                               " values would turn; expected an even number"));
+  }
+  if (&scaling == &config) return rope;
   const char* kind_name = scaling.Has("rope_type") || !scaling.Has("type") ? "rope_type" : "type";
   ASSIGN_OR_RETURN(const std::string kind, scaling.TextOr(kind_name, "default"));
   auto parsed = ParseRopeScaling(kind);
   if (!parsed) return FailWithContext(std::move(parsed).error(), scaling.where());
   rope.scaling = *parsed;
   if (rope.scaling == RopeScaling::kNone) return rope;
+  if (rope.scaling == RopeScaling::kLongRope) {
+    RETURN_IF_ERROR(ReadLongRope(config, scaling, positions, rope));
+    return rope;
+  }
   ASSIGN_OR_RETURN(rope.factor, scaling.Number("factor", 1e-6, 1e6));
   if (rope.scaling == RopeScaling::kLlama3) RETURN_IF_ERROR(ReadLlama3(scaling, rope));
   if (rope.scaling == RopeScaling::kYarn) RETURN_IF_ERROR(ReadYarn(scaling, positions, rope));
   return rope;
 }
 
-std::vector<double> RopeFrequencies(const Rope& rope, uint32_t head_size) {
-  CHECK(head_size > 0 && head_size % 2 == 0);
+}  // namespace
+
+Result<std::vector<Rope>> ReadRopes(const JsonObject& config, uint32_t positions,
+                                    uint32_t head_size) {
+  std::vector<Rope> ropes;
+  const auto add = [&](const JsonObject& scaling) -> Status {
+    ASSIGN_OR_RETURN(Rope rope, ReadRope(config, scaling, positions, head_size));
+    ropes.push_back(std::move(rope));
+    return {};
+  };
+  const char* name = config.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  if (!config.Has(name)) {
+    RETURN_IF_ERROR(add(config));
+  } else {
+    ASSIGN_OR_RETURN(const JsonObject scaling, config.Object(name));
+    if (scaling.Has("full_attention") || scaling.Has("sliding_attention")) {
+      for (const char* kind : {"full_attention", "sliding_attention"}) {
+        ASSIGN_OR_RETURN(const JsonObject part, scaling.Object(kind));
+        RETURN_IF_ERROR(add(part));
+      }
+      return ropes;
+    }
+    RETURN_IF_ERROR(add(scaling));
+  }
+  if (config.Has("rope_local_base_freq")) {  // Gemma 3 before transformers 5.
+    Rope local{.dims = ropes[0].dims};
+    ASSIGN_OR_RETURN(local.theta, config.Number("rope_local_base_freq", 1.0001, 1e12));
+    ropes.push_back(std::move(local));
+  }
+  return ropes;
+}
+
+Result<double> ReadLatentScale(const JsonObject& config) {
+  const char* name = config.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  if (!config.Has(name)) return 1;
+  ASSIGN_OR_RETURN(const JsonObject scaling, config.Object(name));
+  ASSIGN_OR_RETURN(const double mscale_all, scaling.NumberOr("mscale_all_dim", 0, 0, 1e6));
+  if (mscale_all == 0) return 1;
+  ASSIGN_OR_RETURN(const double factor, scaling.Number("factor", 1e-6, 1e6));
+  return YarnMagnitude(factor, mscale_all);
+}
+
+std::vector<double> RopeFrequencies(const Rope& rope, uint32_t positions) {
+  const uint32_t dims = rope.dims;
+  CHECK(dims > 0 && dims % 2 == 0);
+  const std::vector<double>& factors =
+      positions > rope.original_positions ? rope.long_factors : rope.short_factors;
+  CHECK(rope.scaling != RopeScaling::kLongRope || factors.size() == dims / 2);
   double low = 0;   // kYarn: dimensions below keep their frequency,
   double high = 0;  // those above are divided by the factor.
   if (rope.scaling == RopeScaling::kYarn) {
-    low = YarnDimension(rope, rope.beta_fast, head_size);
-    high = YarnDimension(rope, rope.beta_slow, head_size);
+    low = YarnDimension(rope, rope.beta_fast);
+    high = YarnDimension(rope, rope.beta_slow);
     if (rope.truncate) {
       low = std::floor(low);
       high = std::ceil(high);
     }
     low = std::max(low, 0.0);
-    high = std::min(high, head_size - 1.0);
+    high = std::min(high, dims - 1.0);
     if (low == high) high += 0.001;
   }
-  std::vector<double> frequencies(head_size / 2);
+  std::vector<double> frequencies(dims / 2);
   for (uint32_t i = 0; i < frequencies.size(); ++i) {
-    double frequency = std::pow(rope.theta, -2.0 * i / head_size);
+    double frequency = std::pow(rope.theta, -2.0 * i / dims);
     switch (rope.scaling) {
       case RopeScaling::kNone:
         break;
       case RopeScaling::kLinear:
         frequency /= rope.factor;
+        break;
+      case RopeScaling::kLongRope:
+        frequency /= factors[i];
         break;
       case RopeScaling::kLlama3:
         frequency = Llama3Frequency(rope, frequency);
@@ -173,8 +238,8 @@ std::vector<double> RopeFrequencies(const Rope& rope, uint32_t head_size) {
   return frequencies;
 }
 
-RopeTables MakeRopeTables(const Rope& rope, uint32_t head_size, uint32_t positions) {
-  const std::vector<double> frequencies = RopeFrequencies(rope, head_size);
+RopeTables MakeRopeTables(const Rope& rope, uint32_t positions) {
+  const std::vector<double> frequencies = RopeFrequencies(rope, positions);
   RopeTables tables;
   tables.cos.reserve(size_t{positions} * frequencies.size());
   tables.sin.reserve(size_t{positions} * frequencies.size());

@@ -7,13 +7,20 @@
 namespace shoal::model {
 namespace {
 
-Result<Rope> Read(const char* config_json, uint32_t positions = 4096) {
+Result<std::vector<Rope>> ReadAll(const char* config_json, uint32_t positions = 4096,
+                                  uint32_t head_size = 64) {
   ASSIGN_OR_RETURN(const boost::json::value value, ParseJson(config_json, "config.json"));
   ASSIGN_OR_RETURN(const JsonObject config, JsonObject::From(value, "config.json"));
-  return ReadRope(config, positions);
+  return ReadRopes(config, positions, head_size);
 }
 
-TEST(ReadRope, BothSpellingsMeanTheSame) {
+Result<Rope> Read(const char* config_json, uint32_t positions = 4096) {
+  ASSIGN_OR_RETURN(const std::vector<Rope> ropes, ReadAll(config_json, positions));
+  EXPECT_EQ(ropes.size(), 1u);
+  return ropes[0];
+}
+
+TEST(ReadRopes, BothSpellingsMeanTheSame) {
   const auto older = Read(R"({"rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3",
       "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
       "original_max_position_embeddings": 8192}})");
@@ -28,19 +35,22 @@ TEST(ReadRope, BothSpellingsMeanTheSame) {
 
   const auto plain = Read(R"({"rope_theta": 10000, "rope_scaling": null})");
   ASSERT_TRUE(plain);
-  EXPECT_EQ(*plain, Rope{});
+  EXPECT_EQ(*plain, Rope{.dims = 64});
 }
 
-TEST(ReadRope, RefusesWhatItDoesNotKnow) {
+TEST(ReadRopes, RefusesWhatItDoesNotKnow) {
   const std::pair<const char*, const char*> cases[] = {
-      {R"({"rope_scaling": {"type": "longrope", "factor": 2}})", "longrope"},
+      {R"({"rope_scaling": {"type": "dynamic", "factor": 2}})", "\"dynamic\" is not supported"},
+      {R"({"rope_scaling": {"type": "longrope"}})", "short_factor: is missing"},
+      {R"({"rope_scaling": {"type": "longrope", "short_factor": [1, 2]}})", "expected 32 numbers"},
       {R"({"rope_scaling": {"type": "linear"}})", "factor: is missing"},
       {R"({"rope_scaling": {"type": "linear", "factor": 0}})", "factor"},
       {R"({"rope_theta": -1})", "rope_theta"},
       {R"({"rope_theta": 1e999})", ""},
       {R"({"rope_scaling": []})", "expected an object"},
-      {R"({"partial_rotary_factor": 0.5})", "partial_rotary_factor"},
-      {R"({"rope_parameters": {"full_attention": {"rope_theta": 10000}}})", "full_attention"},
+      {R"({"partial_rotary_factor": 0.05})", "partial_rotary_factor: 3 of 64 values"},
+      {R"({"partial_rotary_factor": 2})", "partial_rotary_factor"},
+      {R"({"rope_parameters": {"full_attention": {"rope_theta": 10000}}})", "sliding_attention"},
   };
   for (const auto& [json, detail] : cases) {
     const auto rope = Read(json);
@@ -50,15 +60,15 @@ TEST(ReadRope, RefusesWhatItDoesNotKnow) {
 }
 
 TEST(RopeFrequencies, Llama3KeepsFastAndDividesSlowOnes) {
-  const Rope plain{.theta = 500000};
+  const Rope plain{.theta = 500000, .dims = 128};
   Rope scaled = plain;
   scaled.scaling = RopeScaling::kLlama3;
   scaled.factor = 8;
   scaled.low_frequency_factor = 1;
   scaled.high_frequency_factor = 4;
   scaled.original_positions = 8192;
-  const auto before = RopeFrequencies(plain, 128);
-  const auto after = RopeFrequencies(scaled, 128);
+  const auto before = RopeFrequencies(plain, 8192);
+  const auto after = RopeFrequencies(scaled, 8192);
   for (size_t i = 0; i < before.size(); ++i) {
     const double turns = 8192 * before[i] / (2 * M_PI);
     if (turns > 4) EXPECT_EQ(after[i], before[i]) << i;
@@ -78,8 +88,8 @@ TEST(RopeFrequencies, YarnRampsBetweenDimensions) {
       "mscale_all_dim": 1.0}})");
   ASSERT_TRUE(rope) << rope.error().ToString();
   EXPECT_EQ(rope->magnitude, 1.0);
-  const auto before = RopeFrequencies(Rope{}, 64);
-  const auto after = RopeFrequencies(*rope, 64);
+  const auto before = RopeFrequencies(Rope{.dims = 64}, 4096);
+  const auto after = RopeFrequencies(*rope, 4096);
   for (size_t i = 0; i < before.size(); ++i) {
     if (i <= 10) EXPECT_DOUBLE_EQ(after[i], before[i]) << i;
     if (i >= 23) EXPECT_DOUBLE_EQ(after[i], before[i] / 40) << i;
@@ -91,11 +101,44 @@ TEST(RopeFrequencies, YarnRampsBetweenDimensions) {
   EXPECT_DOUBLE_EQ(stretched->magnitude, 0.1 * std::log(4.0) + 1);
 }
 
+// Gemma 3 in both spellings: layers with a window turn faster.
+TEST(ReadRopes, GivesLayersWithAWindowTheirOwn) {
+  const auto newer = ReadAll(R"({"rope_parameters": {
+      "full_attention": {"rope_theta": 1000000.0, "rope_type": "default"},
+      "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"}}})");
+  const auto older = ReadAll(R"({"rope_theta": 1000000.0, "rope_local_base_freq": 10000.0})");
+  ASSERT_TRUE(newer) << newer.error().ToString();
+  ASSERT_TRUE(older) << older.error().ToString();
+  EXPECT_EQ(*newer, *older);
+  ASSERT_EQ(newer->size(), 2u);
+  EXPECT_EQ((*newer)[0].theta, 1e6);
+  EXPECT_EQ((*newer)[1].theta, 1e4);
+}
+
+TEST(ReadRopes, TurnsAPartOfAHead) {
+  const auto ropes = ReadAll(R"({"partial_rotary_factor": 0.75})", 4096, 128);
+  ASSERT_TRUE(ropes) << ropes.error().ToString();
+  EXPECT_EQ((*ropes)[0].dims, 96u);
+}
+
+// Phi-3: every frequency has a factor, of one list up to the original context and of another above.
+TEST(RopeFrequencies, LongRopeChoosesByTheServedContext) {
+  const auto rope = ReadAll(R"({"original_max_position_embeddings": 4096, "rope_scaling": {
+      "type": "longrope", "short_factor": [1, 2], "long_factor": [4, 8]}})",
+                            131072, 4);
+  ASSERT_TRUE(rope) << rope.error().ToString();
+  const Rope& scaled = (*rope)[0];
+  EXPECT_DOUBLE_EQ(scaled.magnitude, std::sqrt(1 + std::log(32.0) / std::log(4096.0)));
+  EXPECT_EQ(RopeFrequencies(scaled, 4096), (std::vector<double>{1, 0.01 / 2}));
+  EXPECT_EQ(RopeFrequencies(scaled, 4097), (std::vector<double>{0.25, 0.01 / 8}));
+}
+
 TEST(RopeTables, AreCosinesAndSinesOfTheAngles) {
   Rope rope;
   rope.scaling = RopeScaling::kLinear;
   rope.factor = 2;
-  const RopeTables tables = MakeRopeTables(rope, 16, 5);
+  rope.dims = 16;
+  const RopeTables tables = MakeRopeTables(rope, 5);
   ASSERT_EQ(tables.cos.size(), 5u * 8);
   for (uint32_t position = 0; position < 5; ++position) {
     for (uint32_t i = 0; i < 8; ++i) {

@@ -108,17 +108,19 @@ std::vector<StoredPart> FloatFormat::Parts(model::WeightKind kind,
   return {{"", kind == model::WeightKind::kVector ? DType::kF32 : type_, std::move(dims)}};
 }
 
-Status FloatFormat::Write(model::WeightKind kind, const model::TensorView& tensor,
+Status FloatFormat::Write(model::WeightKind kind, model::WeightReader& weight,
                           store::BlobWriter& blob) const {
-  if (tensor.type != DType::kF32 && tensor.type != DType::kF16 && tensor.type != DType::kBF16) {
-    return Fail(Code::kUnimplemented,
-                StrCat("tensor \"", tensor.name, "\" is ", DTypeName(tensor.type),
-                       "; weights are read in bf16, f16 and f32"));
-  }
   RETURN_IF_ERROR(blob.Align(kPartAlignment));
-  ValueWriter writer(tensor, kind == model::WeightKind::kVector ? DType::kF32 : type_, blob);
-  if (kind == model::WeightKind::kMatrix) return WriteTransposed(tensor, writer);
-  return WriteInOrder(tensor, writer);
+  for (uint64_t index = 0; index < weight.slice_count(); ++index) {
+    const model::TensorView tensor = weight.Slice(index);
+    ValueWriter writer(tensor, kind == model::WeightKind::kVector ? DType::kF32 : type_, blob);
+    if (kind == model::WeightKind::kMatrix) {
+      RETURN_IF_ERROR(WriteTransposed(tensor, writer));
+    } else {
+      RETURN_IF_ERROR(WriteInOrder(tensor, writer));
+    }
+  }
+  return {};
 }
 
 std::string FloatFormat::AddProduct(GraphBuilder& graph, const std::string& name,
@@ -128,6 +130,29 @@ std::string FloatFormat::AddProduct(GraphBuilder& graph, const std::string& name
   std::string matrix = parts.front();
   if (type_ != DType::kF32) matrix = graph.CastToFloat(name + ".widen", matrix);
   return graph.Add("MatMul", name, {input, matrix}, {}, output);
+}
+
+std::string FloatFormat::AddHeadProduct(GraphBuilder& graph, const std::string& name,
+                                        const std::string& input,
+                                        const std::vector<std::string>& parts) const {
+  return AddProduct(graph, name, input, parts, "");
+}
+
+std::string FloatFormat::AddExperts(GraphBuilder& graph, const std::string& name,
+                                    const ExpertInputs& inputs,
+                                    std::vector<onnx::Attribute> attributes) const {
+  CHECK(inputs.in.size() == 1 && inputs.out.size() == 1);
+  std::string in = inputs.in.front();
+  std::string out = inputs.out.front();
+  if (type_ != DType::kF32) {
+    in = graph.CastToFloat(name + ".widen_in", in);
+    out = graph.CastToFloat(name + ".widen_out", out);
+  }
+  const std::string result = graph.prefix() + name;
+  graph.AddMicrosoft("MoE", name,
+                     {inputs.rows, inputs.scores, in, inputs.in_bias, out, inputs.out_bias},
+                     {result}, std::move(attributes));
+  return result;
 }
 
 void FloatFormat::AddLookup(GraphBuilder& graph, const std::string& name, const std::string& ids,

@@ -14,11 +14,15 @@ class FloatFormat : public TensorFormat {
   std::string_view name() const override;
   std::vector<StoredPart> Parts(model::WeightKind kind,
                                 const std::vector<uint64_t>& shape) const override;
-  Status Write(model::WeightKind kind, const model::TensorView& tensor,
+  Status Write(model::WeightKind kind, model::WeightReader& weight,
                store::BlobWriter& blob) const override;
   std::string AddProduct(GraphBuilder& graph, const std::string& name, const std::string& input,
                          const std::vector<std::string>& parts,
                          const std::string& output) const override;
+  std::string AddHeadProduct(GraphBuilder& graph, const std::string& name, const std::string& input,
+                             const std::vector<std::string>& parts) const override;
+  std::string AddExperts(GraphBuilder& graph, const std::string& name, const ExpertInputs& inputs,
+                         std::vector<onnx::Attribute> attributes) const override;
   void AddLookup(GraphBuilder& graph, const std::string& name, const std::string& ids,
                  const std::vector<std::string>& parts, model::WeightKind kind,
                  const std::string& output) const override;

@@ -31,6 +31,29 @@ std::string GraphBuilder::Constant(const std::string& name, const std::vector<in
   return prefix_ + name;
 }
 
+std::string GraphBuilder::Scalar(const std::string& name, double value) {
+  onnx::Tensor tensor;
+  tensor.name = prefix_ + name;
+  tensor.type = DType::kF32;
+  ByteWriter(tensor.raw).Write(static_cast<float>(value));
+  graph_.initializers.push_back(std::move(tensor));
+  return prefix_ + name;
+}
+
+std::string GraphBuilder::SliceLast(const std::string& name, const std::string& input,
+                                    int64_t begin, int64_t end) {
+  const std::string from = Constant(name + ".begin", {begin});
+  const std::string to = Constant(name + ".end", {end});
+  const std::string axis = Constant(name + ".axis", {-1});
+  return Add("Slice", name, {input, from, to, axis});
+}
+
+std::string GraphBuilder::Reshape(const std::string& name, const std::string& input,
+                                  const std::vector<int64_t>& dims) {
+  const std::string shape = Constant(name + ".shape", dims);
+  return Add("Reshape", name, {input, shape});
+}
+
 std::string GraphBuilder::Add(std::string op, const std::string& name,
                               std::vector<std::string> inputs,
                               std::vector<onnx::Attribute> attributes, std::string output) {
@@ -47,15 +70,29 @@ void GraphBuilder::AddMicrosoft(std::string op, const std::string& name,
                           std::move(outputs), std::move(attributes)});
 }
 
+GraphBuilder::Top GraphBuilder::TopK(const std::string& name, const std::string& input,
+                                     int64_t count) {
+  const std::string k = Constant(name + ".k", {count});
+  Top top{prefix_ + name + ".values", prefix_ + name + ".indices"};
+  graph_.nodes.push_back(
+      {"TopK",
+       "",
+       prefix_ + name,
+       {input, k},
+       {top.values, top.indices},
+       {{"axis", int64_t{-1}}, {"largest", int64_t{1}}, {"sorted", int64_t{1}}}});
+  return top;
+}
+
 std::string GraphBuilder::CastToFloat(const std::string& name, const std::string& input,
                                       std::string output) {
   return Add("Cast", name, {input}, {{"to", static_cast<int64_t>(DType::kF32)}}, std::move(output));
 }
 
 std::string GraphBuilder::RmsNorm(const std::string& name, const std::string& input,
-                                  const std::string& weight, double epsilon) {
+                                  const std::string& weight, double epsilon, std::string output) {
   return Add("SimplifiedLayerNormalization", name, {input, weight},
-             {{"axis", int64_t{-1}}, {"epsilon", static_cast<float>(epsilon)}});
+             {{"axis", int64_t{-1}}, {"epsilon", static_cast<float>(epsilon)}}, std::move(output));
 }
 
 onnx::Model GraphBuilder::Take(std::string graph_name) {

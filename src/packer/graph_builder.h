@@ -26,6 +26,9 @@ class GraphBuilder {
   // A small int64 constant within the graph; returns its name.
   std::string Constant(const std::string& name, const std::vector<int64_t>& values);
 
+  // One float32 within the graph; returns its name.
+  std::string Scalar(const std::string& name, double value);
+
   // Adds a node of ai.onnx called prefix + `name` with one output; returns the output's name, which
   // is `output`, or the node's when that is empty.
   std::string Add(std::string op, const std::string& name, std::vector<std::string> inputs,
@@ -33,11 +36,23 @@ class GraphBuilder {
   // Adds a node of com.microsoft with outputs under names of their own.
   void AddMicrosoft(std::string op, const std::string& name, std::vector<std::string> inputs,
                     std::vector<std::string> outputs, std::vector<onnx::Attribute> attributes);
+  // The `count` largest values along the last axis, descending, and their int64 indices.
+  struct Top {
+    std::string values;
+    std::string indices;
+  };
+  Top TopK(const std::string& name, const std::string& input, int64_t count);
   std::string CastToFloat(const std::string& name, const std::string& input,
                           std::string output = {});
+  // x [..., width]: its values [begin, end) of every row.
+  std::string SliceLast(const std::string& name, const std::string& input, int64_t begin,
+                        int64_t end);
+  // To these dims, where 0 keeps a dim and -1 takes what is left.
+  std::string Reshape(const std::string& name, const std::string& input,
+                      const std::vector<int64_t>& dims);
   // Root mean square norm over the last axis.
   std::string RmsNorm(const std::string& name, const std::string& input, const std::string& weight,
-                      double epsilon);
+                      double epsilon, std::string output = {});
 
   // The model: opset 21 of ai.onnx, 1 of com.microsoft, IR version 10. The builder is spent.
   onnx::Model Take(std::string graph_name);

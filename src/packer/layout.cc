@@ -35,11 +35,17 @@ std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const TensorFor
   }
   for (uint32_t block = 0; block < arch.block_count(); ++block) {
     LaidOutBlob blob{StrCat("block.", block), {}, {block}, 0};
+    std::vector<LaidOutBlob> groups;  // Of experts.
     for (const model::WeightSpec& spec : model::BlockWeights(arch, block)) {
-      const bool shared = arch.tied && (spec.role == "table" || spec.role == "head");
-      if (!shared) Append(blob, spec, spec.kind, StrCat(blob.key, ".", spec.role), format);
+      if (arch.tied && (spec.role == "table" || spec.role == "head")) continue;
+      if (spec.expert_group && *spec.expert_group == groups.size()) {
+        groups.push_back({StrCat(blob.key, ".experts.", groups.size()), {}, {block}, 0});
+      }
+      LaidOutBlob& target = spec.expert_group ? groups[*spec.expert_group] : blob;
+      Append(target, spec, spec.kind, StrCat(blob.key, ".", spec.role), format);
     }
     if (!blob.weights.empty()) blobs.push_back(std::move(blob));
+    for (LaidOutBlob& experts : groups) blobs.push_back(std::move(experts));
   }
   return blobs;
 }

@@ -13,7 +13,8 @@
 namespace shoal::packer {
 
 struct LaidOutBlob {
-  // "block.3" for one block's own weights, "shared" for a table that several blocks read.
+  // "block.3" for one block's own weights, "block.3.experts.1" for a group of its experts, "shared"
+  // for a table that several blocks read.
   std::string key;
   // In the order in which they are written. The parts' external locations are empty: the blob has
   // no name before it is written.

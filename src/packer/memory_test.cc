@@ -32,7 +32,7 @@ uint64_t WriteLargeCheckpoint(const std::filesystem::path& folder) {
     for (const model::WeightSpec& spec : model::BlockWeights(arch, block)) {
       const uint64_t bytes = 2 * spec.element_count();
       largest = std::max(largest, bytes);
-      header[spec.tensor] =
+      header[spec.pieces[0].tensor] =
           boost::json::object{{"dtype", "BF16"},
                               {"shape", boost::json::array(spec.shape.begin(), spec.shape.end())},
                               {"data_offsets", boost::json::array{offset, offset + bytes}}};

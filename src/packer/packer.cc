@@ -86,14 +86,14 @@ class Packing {
     }
     ASSIGN_OR_RETURN(store::BlobWriter writer, store::BlobWriter::Create(options_.pack));
     for (const PlacedWeight& weight : laid_out.weights) {
-      const model::TensorView& tensor =
-          source_.checkpoint.tensors().find(weight.spec.tensor)->second;
+      ASSIGN_OR_RETURN(model::WeightReader reader,
+                       model::WeightReader::Open(source_.checkpoint, weight.spec));
       const uint64_t before = writer.bytes();
-      RETURN_IF_ERROR(format_.Write(weight.stored_as, tensor, writer));
-      source_.checkpoint.Forget(tensor);
+      RETURN_IF_ERROR(format_.Write(weight.stored_as, reader, writer));
+      reader.Forget();
       const onnx::ExternalData& last = *weight.parts.back().external;
       CHECK_MSG(writer.bytes() == last.offset + last.length,
-                StrCat(weight.spec.tensor, ": ", writer.bytes(), " bytes written"));
+                StrCat(weight.spec.role, ": ", writer.bytes(), " bytes written"));
       done_bytes_ += writer.bytes() - before;
       RETURN_IF_ERROR(Report());
     }
@@ -109,7 +109,8 @@ class Packing {
                  : arch_.IsLayer(index) ? store::BlockKind::kLayer
                                         : store::BlockKind::kHead;
     if (arch_.IsLayer(index)) {
-      block.kv = store::KvShape{arch_.attention.kv_heads, arch_.attention.head_size};
+      const uint32_t size = arch_.latent ? arch_.latent->cached_size() : arch_.attention.head_size;
+      block.kv = store::KvShape{arch_.attention.kv_heads, size};
     }
     std::vector<PlacedWeight> weights;
     for (const LaidOutBlob& laid_out : layout_) {
@@ -117,13 +118,10 @@ class Packing {
       const store::Blob& blob = manifest_.blobs.at(blob_of_key_.at(laid_out.key));
       block.weights.push_back(blob.sha);
       block.weight_bytes += blob.bytes;
-      for (const model::WeightSpec& spec : model::BlockWeights(arch_, index)) {
-        const auto found = std::ranges::find_if(laid_out.weights, [&](const PlacedWeight& weight) {
-          return weight.spec.tensor == spec.tensor;
-        });
-        if (found != laid_out.weights.end()) {
-          weights.push_back({spec, found->stored_as, found->parts});
-        }
+      for (const PlacedWeight& weight : laid_out.weights) {
+        weights.push_back(weight);
+        // A tied table is the head's matrix by another role.
+        if (laid_out.blocks.size() > 1 && index != 0) weights.back().spec.role = "head";
       }
     }
     const onnx::Model graph = BuildBlockGraph(arch_, index, format_, weights);
@@ -156,7 +154,7 @@ class Packing {
                        .head_size = arch_.attention.head_size,
                        .positions = arch_.positions,
                        .params = model::TotalParams(arch_)};
-    manifest_.rope = arch_.rope;
+    manifest_.ropes = arch_.ropes;
     manifest_.generation = source_.checkpoint.generation();
   }
 

@@ -259,8 +259,8 @@ void ExpectWeightsOfCheckpoint(const store::Pack& pack, const TestTensors& tenso
         if (shared || tensor.name == StrCat("block.", block, ".", candidate.role)) spec = candidate;
       }
     }
-    ASSERT_FALSE(spec.tensor.empty()) << tensor.name;
-    const TestTensor& source = tensors.at(spec.tensor);
+    ASSERT_FALSE(spec.pieces.empty()) << tensor.name;
+    const TestTensor& source = tensors.at(spec.pieces[0].tensor);
     const bool vector = spec.kind == model::WeightKind::kVector;
     EXPECT_EQ(tensor.type, vector ? DType::kF32 : matrix_type);
     const Bytes bytes = *(*weights)->Map(*tensor.external);

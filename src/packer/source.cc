@@ -5,7 +5,7 @@
 
 #include "base/str_cat.h"
 #include "model/json.h"
-#include "model/weights.h"
+#include "model/weight_reader.h"
 
 namespace shoal::packer {
 
@@ -24,18 +24,8 @@ Status CheckTensors(const model::Checkpoint& checkpoint) {
   std::set<std::string, std::less<>> used;
   for (uint32_t block = 0; block < arch.block_count(); ++block) {
     for (const model::WeightSpec& spec : model::BlockWeights(arch, block)) {
-      const auto found = checkpoint.tensors().find(spec.tensor);
-      if (found == checkpoint.tensors().end()) {
-        return Fail(Code::kInvalidArgument,
-                    StrCat("tensor \"", spec.tensor, "\" is missing from the checkpoint"));
-      }
-      if (found->second.shape != spec.shape) {
-        return Fail(
-            Code::kInvalidArgument,
-            StrCat("tensor \"", spec.tensor, "\" has shape ", model::ShowShape(found->second.shape),
-                   "; config.json asks for ", model::ShowShape(spec.shape)));
-      }
-      used.insert(spec.tensor);
+      RETURN_IF_ERROR(model::WeightReader::Open(checkpoint, spec));
+      for (const model::WeightPiece& piece : spec.pieces) used.insert(piece.tensor);
     }
   }
   std::string unknown;

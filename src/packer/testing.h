@@ -61,12 +61,16 @@ inline TestTensors RandomTensors(const model::Architecture& arch, uint64_t seed)
   TestTensors tensors;
   for (uint32_t block = 0; block < arch.block_count(); ++block) {
     for (const model::WeightSpec& spec : model::BlockWeights(arch, block)) {
-      TestTensor& tensor = tensors[spec.tensor];
-      if (!tensor.data.empty()) continue;
-      tensor.shape = spec.shape;
-      ByteWriter writer(tensor.data);
-      for (uint64_t i = 0; i < spec.element_count(); ++i) {
-        writer.Write(F32ToBF16(static_cast<float>(random.NextDouble() - 0.5)));
+      for (const model::WeightPiece& piece : spec.pieces) {
+        TestTensor& tensor = tensors[piece.tensor];
+        if (!tensor.data.empty()) continue;
+        tensor.shape = piece.tensor_shape;
+        uint64_t count = 1;
+        for (const uint64_t dim : tensor.shape) count *= dim;
+        ByteWriter writer(tensor.data);
+        for (uint64_t i = 0; i < count; ++i) {
+          writer.Write(F32ToBF16(static_cast<float>(random.NextDouble() - 0.5)));
+        }
       }
     }
   }

@@ -73,7 +73,7 @@ struct Manifest {
   std::string name;
   Origin origin;
   ModelFacts model;
-  model::Rope rope;
+  std::vector<model::Rope> ropes;  // Tables that layers are rotated by; the graphs name them.
   model::GenerationDefaults generation;
   std::vector<Variant> variants;        // At least one.
   std::map<std::string, Sha256> files;  // tokenizer.json, ...: by file name.

@@ -14,6 +14,7 @@ using model::JsonObject;
 constexpr size_t kMaxVariants = 16;
 constexpr size_t kMaxBlobsPerBlock = 4096;
 constexpr size_t kMaxOps = 256;
+constexpr size_t kMaxRopes = 16;
 constexpr size_t kMaxChunks = 1u << 20;
 constexpr uint64_t kMaxCount = uint64_t{1} << 60;  // Parameters, bytes, operations.
 
@@ -56,6 +57,8 @@ Result<model::Rope> ReadRopeFields(const JsonObject& object) {
   ASSIGN_OR_RETURN(const std::string scaling, object.Text("scaling", 64));
   ASSIGN_OR_RETURN(rope.scaling, model::ParseRopeScaling(scaling));
   ASSIGN_OR_RETURN(rope.theta, object.Number("theta", 1.0001, 1e12));
+  ASSIGN_OR_RETURN(rope.dims, object.Uint("dims", 2, 4096));
+  if (rope.dims % 2 != 0) return object.Wrong("dims", "expected an even number");
   ASSIGN_OR_RETURN(rope.factor, object.Number("factor", 1e-6, 1e6));
   ASSIGN_OR_RETURN(rope.original_positions,
                    object.Uint("original_positions", 0, model::kMaxPositions));
@@ -66,12 +69,16 @@ Result<model::Rope> ReadRopeFields(const JsonObject& object) {
   ASSIGN_OR_RETURN(rope.truncate, object.Bool("truncate"));
   ASSIGN_OR_RETURN(rope.magnitude, object.Number("magnitude", 1e-6, 1e6));
   const bool stretched =
-      rope.scaling == model::RopeScaling::kLlama3 || rope.scaling == model::RopeScaling::kYarn;
+      rope.scaling != model::RopeScaling::kNone && rope.scaling != model::RopeScaling::kLinear;
   if (stretched && rope.original_positions == 0) {
     return object.Wrong("original_positions", "expected more than 0");
   }
   if (rope.high_frequency_factor <= rope.low_frequency_factor) {
     return object.Wrong("high_frequency_factor", "expected more than low_frequency_factor");
+  }
+  if (rope.scaling == model::RopeScaling::kLongRope) {
+    ASSIGN_OR_RETURN(rope.short_factors, object.Numbers("short_factors", 1e-6, 1e6, rope.dims / 2));
+    ASSIGN_OR_RETURN(rope.long_factors, object.Numbers("long_factors", 1e-6, 1e6, rope.dims / 2));
   }
   return rope;
 }
@@ -245,8 +252,11 @@ Result<IdentifiedManifest> ParseManifest(std::string_view text) {
   ASSIGN_OR_RETURN(manifest.origin.checkpoint, ReadSha(origin, "checkpoint"));
   ASSIGN_OR_RETURN(const JsonObject facts, root.Object("model"));
   ASSIGN_OR_RETURN(manifest.model, ReadModel(facts));
-  ASSIGN_OR_RETURN(const JsonObject rope, root.Object("rope"));
-  ASSIGN_OR_RETURN(manifest.rope, ReadRopeFields(rope));
+  ASSIGN_OR_RETURN(const std::vector<JsonObject> ropes, root.Objects("rope", kMaxRopes));
+  for (const JsonObject& entry : ropes) {
+    ASSIGN_OR_RETURN(model::Rope rope, ReadRopeFields(entry));
+    manifest.ropes.push_back(std::move(rope));
+  }
   ASSIGN_OR_RETURN(const JsonObject generation, root.Object("generation"));
   ASSIGN_OR_RETURN(manifest.generation, ReadGeneration(generation, manifest.model.vocab));
   ASSIGN_OR_RETURN(const JsonObject files, root.Object("files"));

@@ -19,11 +19,17 @@ Manifest Small() {
   for (const Blob& blob : {graph, weights, tokenizer}) manifest.blobs[blob.sha] = blob;
   manifest.origin = {"shoal test", HashBytes({})};
   manifest.model = {"llama", 64, 1, 100, 4, 2, 16, 512, 12345};
-  manifest.rope = {.scaling = model::RopeScaling::kLlama3,
-                   .theta = 500000.1,
-                   .factor = 8,
-                   .original_positions = 64,
-                   .magnitude = 1.0000001192092896};
+  manifest.ropes = {{.scaling = model::RopeScaling::kLlama3,
+                     .theta = 500000.1,
+                     .dims = 16,
+                     .factor = 8,
+                     .original_positions = 64,
+                     .magnitude = 1.0000001192092896},
+                    {.scaling = model::RopeScaling::kLongRope,
+                     .dims = 4,
+                     .original_positions = 64,
+                     .short_factors = {1, 1.5},
+                     .long_factors = {2.25, 7}}};
   manifest.generation = {.bos_id = 1,
                          .eos_ids = {2, 3},
                          .sample = true,
@@ -95,7 +101,9 @@ TEST(Manifest, ChecksEveryField) {
       {"\"layers\":1", "\"layers\":2", "expected 4 blocks, found 3"},
       {"\"vocab\":100", "\"vocab\":0", "vocab"},
       {"\"eos_ids\":[2,3]", "\"eos_ids\":[2,100]", "eos_ids"},
-      {"\"scaling\":\"llama3\"", "\"scaling\":\"longrope\"", "longrope"},
+      {"\"scaling\":\"llama3\"", "\"scaling\":\"dynamic\"", "dynamic"},
+      {"\"scaling\":\"llama3\"", "\"scaling\":\"longrope\"", "short_factors: is missing"},
+      {"\"dims\":16", "\"dims\":17", "even"},
       {"\"original_positions\":64", "\"original_positions\":0", "original_positions"},
       {"\"index\":1", "\"index\":2", "from 1 to 1"},
       {"\"kind\":\"layer\"", "\"kind\":\"head\"", "expected \"layer\" for block 1"},

@@ -66,16 +66,22 @@ json::object ModelJson(const Manifest& manifest) {
 }
 
 json::object RopeJson(const model::Rope& rope) {
-  return {{"scaling", std::string(model::RopeScalingName(rope.scaling))},
-          {"theta", NumberJson(rope.theta)},
-          {"factor", NumberJson(rope.factor)},
-          {"original_positions", rope.original_positions},
-          {"low_frequency_factor", NumberJson(rope.low_frequency_factor)},
-          {"high_frequency_factor", NumberJson(rope.high_frequency_factor)},
-          {"beta_fast", NumberJson(rope.beta_fast)},
-          {"beta_slow", NumberJson(rope.beta_slow)},
-          {"truncate", rope.truncate},
-          {"magnitude", NumberJson(rope.magnitude)}};
+  json::object object{{"scaling", std::string(model::RopeScalingName(rope.scaling))},
+                      {"theta", NumberJson(rope.theta)},
+                      {"dims", rope.dims},
+                      {"factor", NumberJson(rope.factor)},
+                      {"original_positions", rope.original_positions},
+                      {"low_frequency_factor", NumberJson(rope.low_frequency_factor)},
+                      {"high_frequency_factor", NumberJson(rope.high_frequency_factor)},
+                      {"beta_fast", NumberJson(rope.beta_fast)},
+                      {"beta_slow", NumberJson(rope.beta_slow)},
+                      {"truncate", rope.truncate},
+                      {"magnitude", NumberJson(rope.magnitude)}};
+  if (rope.scaling == model::RopeScaling::kLongRope) {
+    object["short_factors"] = json::array(rope.short_factors.begin(), rope.short_factors.end());
+    object["long_factors"] = json::array(rope.long_factors.begin(), rope.long_factors.end());
+  }
+  return object;
 }
 
 json::object GenerationJson(const model::GenerationDefaults& generation) {
@@ -123,13 +129,15 @@ std::string SerializeManifest(const Manifest& manifest) {
   for (const auto& [sha, blob] : manifest.blobs) {
     blobs[Hex(sha)] = json::object{{"bytes", blob.bytes}, {"chunks", HexList(blob.chunks)}};
   }
+  json::array ropes;
+  for (const model::Rope& rope : manifest.ropes) ropes.push_back(RopeJson(rope));
   const json::object root{{"format", kManifestFormat},
                           {"version", kManifestVersion},
                           {"name", manifest.name},
                           {"origin", json::object{{"packer", manifest.origin.packer},
                                                   {"checkpoint", Hex(manifest.origin.checkpoint)}}},
                           {"model", ModelJson(manifest)},
-                          {"rope", RopeJson(manifest.rope)},
+                          {"rope", std::move(ropes)},
                           {"generation", GenerationJson(manifest.generation)},
                           {"variants", std::move(variants)},
                           {"files", std::move(files)},

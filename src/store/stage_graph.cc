@@ -40,10 +40,10 @@ Result<onnx::Model> ReadBlockGraph(const Pack& pack, const Block& block) {
   return std::move(*model);
 }
 
-// [positions, head_size / 2] cosines, then, aligned, as many sines.
-GeneratedBlob MakeRotaryBlob(const model::Rope& rope, uint32_t head_size, uint32_t positions,
-                             onnx::ExternalData& cos, onnx::ExternalData& sin) {
-  const model::RopeTables tables = model::MakeRopeTables(rope, head_size, positions);
+// [positions, dims / 2] cosines, then, aligned, as many sines.
+GeneratedBlob MakeRotaryBlob(const model::Rope& rope, uint32_t positions, onnx::ExternalData& cos,
+                             onnx::ExternalData& sin) {
+  const model::RopeTables tables = model::MakeRopeTables(rope, positions);
   const uint64_t table_bytes = tables.cos.size() * sizeof(float);
   const uint64_t sin_offset =
       (table_bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment;
@@ -57,25 +57,33 @@ GeneratedBlob MakeRotaryBlob(const model::Rope& rope, uint32_t head_size, uint32
   return generated;
 }
 
-// Gives the joined graph its rotary tables, if it has rotated layers.
+// Gives the joined graph the rotary tables that its layers name.
 Status BindRotaryTables(const Manifest& manifest, StageGraph& stage, onnx::Model& model) {
-  const bool rotated = std::ranges::any_of(
-      model.graph.inputs, [](const onnx::ValueInfo& input) { return input.name == "cos_cache"; });
-  if (!rotated) return {};
-  const uint32_t half = manifest.model.head_size / 2;
-  if (uint64_t{stage.positions} * half * 2 * sizeof(float) > kMaxTableBytes) {
-    return Fail(Code::kResourceExhausted,
-                StrCat("rotary tables for ", stage.positions, " positions pass 4 GiB"));
+  for (size_t index = 0; index < manifest.ropes.size(); ++index) {
+    const model::Rope& rope = manifest.ropes[index];
+    onnx::Tensor cos{RotaryTableName("cos", index), DType::kF32, {}, {}, onnx::ExternalData{}};
+    onnx::Tensor sin{RotaryTableName("sin", index), DType::kF32, {}, {}, onnx::ExternalData{}};
+    const bool used = std::ranges::any_of(
+        model.graph.inputs, [&](const onnx::ValueInfo& input) { return input.name == cos.name; });
+    if (!used) continue;
+    const uint32_t half = rope.dims / 2;
+    if (uint64_t{stage.positions} * half * 2 * sizeof(float) > kMaxTableBytes) {
+      return Fail(Code::kResourceExhausted,
+                  StrCat("rotary tables for ", stage.positions, " positions pass 4 GiB"));
+    }
+    cos.dims = sin.dims = {stage.positions, half};
+    stage.generated.push_back(MakeRotaryBlob(rope, stage.positions, *cos.external, *sin.external));
+    RETURN_IF_ERROR(onnx::BindInput(model, std::move(cos)));
+    RETURN_IF_ERROR(onnx::BindInput(model, std::move(sin)));
   }
-  onnx::Tensor cos{"cos_cache", DType::kF32, {stage.positions, half}, {}, onnx::ExternalData{}};
-  onnx::Tensor sin{"sin_cache", DType::kF32, {stage.positions, half}, {}, onnx::ExternalData{}};
-  stage.generated.push_back(MakeRotaryBlob(manifest.rope, manifest.model.head_size, stage.positions,
-                                           *cos.external, *sin.external));
-  RETURN_IF_ERROR(onnx::BindInput(model, std::move(cos)));
-  return onnx::BindInput(model, std::move(sin));
+  return {};
 }
 
 }  // namespace
+
+std::string RotaryTableName(std::string_view function, size_t index) {
+  return index == 0 ? StrCat(function, "_cache") : StrCat(function, "_cache.", index);
+}
 
 Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions) {
   const Manifest& manifest = pack.manifest();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -38,6 +39,10 @@ struct StageGraph {
 
   bool takes_tokens() const { return first == 0; }
 };
+
+// The graph input that rotated layers read table `index` of the manifest's ropes from; `function`
+// is "cos" or "sin". The join makes it an initialiser.
+std::string RotaryTableName(std::string_view function, size_t index);
 
 // kOutOfRange unless first < last <= the pack's block_count and 1 <= positions <= the model's;
 // kDataLoss when a block's graph does not have its hash, does not parse, or names weights that the

@@ -1,0 +1,147 @@
+#include "packer/attention_graph.h"
+
+#include "base/str_cat.h"
+#include "store/stage_graph.h"
+
+namespace shoal::packer {
+
+namespace {
+
+using model::Attention;
+using model::LatentAttention;
+using onnx::Dim;
+
+// DeepSeek's norms of latents have an epsilon of their own.
+constexpr double kLatentEpsilon = 1e-6;
+
+std::string CacheName(const BlockWriter& writer, std::string_view when, std::string_view which) {
+  return StrCat(when, ".", writer.block(), ".", which);
+}
+
+// GroupQueryAttention with the cache's inputs and outputs. `head_size` is that of keys and values.
+std::string AddKernel(BlockWriter& writer, const std::string& q, const std::string& k,
+                      const std::string& v, uint32_t head_size) {
+  GraphBuilder& graph = writer.graph();
+  const Attention& attention = writer.arch().attention;
+  const model::Layer& layer = writer.arch().LayerOf(writer.block());
+  const auto cache_dims = [&](const char* length) {
+    return std::vector<Dim>{Dim::Symbolic("batch"), Dim::Fixed(attention.kv_heads),
+                            Dim::Symbolic(length), Dim::Fixed(head_size)};
+  };
+  for (const char* which : {"key", "value"}) {
+    graph.Input(CacheName(writer, "past", which), DType::kF32, cache_dims("past_length"));
+    graph.Output(CacheName(writer, "present", which), DType::kF32, cache_dims("total_length"));
+  }
+  graph.Input("seqlens_k", DType::kI32, {Dim::Symbolic("batch")});
+  graph.Input("total_sequence_length", DType::kI32, {});
+  std::vector<std::string> inputs = {q,
+                                     k,
+                                     v,
+                                     CacheName(writer, "past", "key"),
+                                     CacheName(writer, "past", "value"),
+                                     "seqlens_k",
+                                     "total_sequence_length"};
+  std::vector<onnx::Attribute> attributes = {
+      {"num_heads", int64_t{attention.heads}},
+      {"kv_num_heads", int64_t{attention.kv_heads}},
+      {"scale", static_cast<float>(attention.scale)},
+      {"do_rotary", int64_t{layer.rope ? 1 : 0}},
+      {"rotary_interleaved", int64_t{attention.interleaved ? 1 : 0}}};
+  if (layer.rope) {
+    const int64_t pairs = writer.arch().ropes[*layer.rope].dims / 2;
+    for (const char* function : {"cos", "sin"}) {
+      const std::string table = store::RotaryTableName(function, *layer.rope);
+      graph.Input(table, DType::kF32, {Dim::Symbolic("positions"), Dim::Fixed(pairs)});
+      inputs.push_back(table);
+    }
+  }
+  if (attention.sinks) {
+    inputs.resize(11);  // Without tables, position_ids and attention_bias.
+    inputs.push_back(writer.UseOne("sinks"));
+  }
+  if (layer.window != 0) attributes.push_back({"local_window_size", int64_t{layer.window}});
+  if (attention.softcap != 0) {
+    attributes.push_back({"softcap", static_cast<float>(attention.softcap)});
+  }
+  const std::string output = graph.prefix() + "attention";
+  graph.AddMicrosoft(
+      "GroupQueryAttention", "attention", std::move(inputs),
+      {output, CacheName(writer, "present", "key"), CacheName(writer, "present", "value")},
+      std::move(attributes));
+  return output;
+}
+
+std::string QkNorm(BlockWriter& writer, const std::string& role, uint32_t heads,
+                   const std::string& input) {
+  const Attention& attention = writer.arch().attention;
+  if (attention.qk_norm == model::QkNorm::kNone) return input;
+  if (attention.qk_norm == model::QkNorm::kWhole) return writer.Norm(role, input);
+  GraphBuilder& graph = writer.graph();
+  const int64_t size = attention.head_size;
+  const std::string split = graph.Reshape(role + ".split", input, {0, 0, int64_t{heads}, size});
+  return graph.Reshape(role + ".join", writer.Norm(role, split), {0, 0, heads * size});
+}
+
+// [batch, sequence, heads, n] through a matrix for each head.
+std::string PerHead(BlockWriter& writer, const std::string& role, const std::string& input) {
+  GraphBuilder& graph = writer.graph();
+  const std::vector<int64_t> swap = {0, 2, 1, 3};
+  const std::string by_head = graph.Add("Transpose", role + ".by_head", {input}, {{"perm", swap}});
+  const std::string product =
+      writer.format().AddHeadProduct(graph, role + ".product", by_head, writer.Use(role));
+  return graph.Add("Transpose", role + ".by_row", {product}, {{"perm", swap}});
+}
+
+std::string AddLatentAttention(BlockWriter& writer, const std::string& input) {
+  GraphBuilder& graph = writer.graph();
+  const Attention& attention = writer.arch().attention;
+  const LatentAttention& latent = *writer.arch().latent;
+  const int64_t heads = attention.heads;
+  const int64_t nope = latent.nope_size;
+  const int64_t rope = latent.rope_size;
+  const int64_t rank = latent.kv_rank;
+  const int64_t cached = latent.cached_size();
+
+  std::string q;
+  if (latent.q_rank == 0) {
+    q = writer.Linear("q", input);
+  } else {
+    q = writer.Linear("q_b",
+                      writer.RmsNorm("q_a_norm", writer.Linear("q_a", input), kLatentEpsilon));
+  }
+  const std::string split = graph.Reshape("q.split", q, {0, 0, heads, nope + rope});
+  const std::string q_latent = PerHead(writer, "k_up", graph.SliceLast("q.nope", split, 0, nope));
+  const std::string q_rope = graph.SliceLast("q.rope", split, nope, nope + rope);
+  const std::string q_cached =
+      graph.Add("Concat", "q.joined", {q_rope, q_latent}, {{"axis", int64_t{-1}}});
+  const std::string query = graph.Reshape("q.flat", q_cached, {0, 0, heads * cached});
+
+  const std::string kv = writer.Linear("kv_a", input);
+  const std::string normed =
+      writer.RmsNorm("kv_a_norm", graph.SliceLast("kv.latent", kv, 0, rank), kLatentEpsilon);
+  const std::string k_rope = graph.SliceLast("kv.rope", kv, rank, cached);
+  const std::string key =
+      graph.Add("Concat", "kv.joined", {k_rope, normed}, {{"axis", int64_t{-1}}});
+
+  const std::string mixed = AddKernel(writer, query, key, key, static_cast<uint32_t>(cached));
+  const std::string by_head = graph.Reshape("attention.split", mixed, {0, 0, heads, cached});
+  const std::string values =
+      PerHead(writer, "v_up", graph.SliceLast("attention.latent", by_head, rope, cached));
+  const std::string flat =
+      graph.Reshape("attention.flat", values, {0, 0, heads * int64_t{latent.value_size}});
+  return writer.Linear("o", flat);
+}
+
+}  // namespace
+
+std::string AddAttention(BlockWriter& writer, const std::string& input) {
+  const model::Architecture& arch = writer.arch();
+  if (arch.latent) return AddLatentAttention(writer, input);
+  const Attention& attention = arch.attention;
+  const std::string q = QkNorm(writer, "q_norm", attention.heads, writer.Linear("q", input));
+  const std::string k = QkNorm(writer, "k_norm", attention.kv_heads, writer.Linear("k", input));
+  const std::string v = writer.Linear("v", input);
+  return writer.Linear("o", AddKernel(writer, q, k, v, attention.head_size));
+}
+
+}  // namespace shoal::packer
