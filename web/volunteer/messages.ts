@@ -56,7 +56,8 @@ export type VolunteerEvent =
   // Blocks [first, last); equal: nothing.
   | { kind: "holding"; first: number; last: number; hasHead: boolean; weightBytes: number }
   | { kind: "counters"; counters: Counters }
-  // Bytes that came and went since the start, files and frames together.
-  | { kind: "data"; bytes: number }
+  // Bytes that came and went since the start, files and frames together. `isSpent`: the allowance
+  // is used up, or cannot take the next file; the volunteer leaves.
+  | { kind: "data"; bytes: number; isSpent: boolean }
   // Something went wrong and was reported; the volunteer goes on unless the state says otherwise.
   | { kind: "problem"; code: ErrorCode; detail: string };

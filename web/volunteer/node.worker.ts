@@ -5,22 +5,49 @@ import { loadCore, type Core } from "../core/index.ts";
 import { HttpBlobs, MemoryBlobs } from "./blobs.ts";
 import { createExecutorWorker } from "./executors/create_worker.ts";
 import { RemoteExecutor } from "./executors/remote.ts";
+import { DataMeter, Pacer } from "./limits.ts";
 import type { Socket, SocketHandlers } from "./link.ts";
 import type { PageToNode, VolunteerEvent, VolunteerOptions } from "./messages.ts";
 import { VolunteerNode } from "./node.ts";
 
-let started: Promise<VolunteerNode> | undefined;
+const dataEveryMs = 500;
+
+// A volunteer and what keeps it to its owner's limits.
+interface Started {
+  node: VolunteerNode;
+  pacer: Pacer;
+  meter: DataMeter;
+}
+
+let started: Promise<Started> | undefined;
 
 function emit(event: VolunteerEvent): void {
   self.postMessage(event);
 }
 
-async function start(options: VolunteerOptions, platform: string): Promise<VolunteerNode> {
+async function start(options: VolunteerOptions, platform: string): Promise<Started> {
   const core = await loadCore(new URL("../core/shoal_core.wasm", import.meta.url));
-  return build(options, platform, core);
+  const pacer = new Pacer(options.timeShare ?? 1, () => performance.now(), (ms) => sleep(ms));
+  const meter = new DataMeter(options.dataBytesLeft ?? Infinity, () => {
+    const detail = "the data that may be used today is used up";
+    emit({ kind: "data", bytes: meter.used, isSpent: true });
+    emit({ kind: "problem", code: "resource_exhausted", detail });
+    void node.stop(detail);
+  });
+  const node = build({ options, platform, core, pacer, meter });
+  setInterval(() => emit({ kind: "data", bytes: meter.used, isSpent: false }), dataEveryMs);
+  return { node, pacer, meter };
 }
 
-function build(options: VolunteerOptions, platform: string, core: Core): VolunteerNode {
+interface Parts {
+  options: VolunteerOptions;
+  platform: string;
+  core: Core;
+  pacer: Pacer;
+  meter: DataMeter;
+}
+
+function build({ options, platform, core, pacer, meter }: Parts): VolunteerNode {
   const origin = new URL(options.url);
   const socketUrl = new URL("/volunteer", origin);
   socketUrl.protocol = origin.protocol === "https:" ? "wss:" : "ws:";
@@ -30,7 +57,11 @@ function build(options: VolunteerOptions, platform: string, core: Core): Volunte
     onDeath: (error) => node.onExecutorDeath(error),
   });
   const blobs = new MemoryBlobs(
-    new HttpBlobs({ origin: origin.href, fetch: (input, init) => fetch(input, init), sleep }),
+    new HttpBlobs({
+      origin: origin.href,
+      fetch: meter.fetch((input, init) => fetch(input, init)),
+      sleep,
+    }),
   );
   const node = new VolunteerNode({
     options,
@@ -39,10 +70,11 @@ function build(options: VolunteerOptions, platform: string, core: Core): Volunte
     core,
     executor,
     blobs,
-    openSocket: (handlers) => openSocket(socketUrl, handlers),
+    openSocket: meter.socket((handlers) => openSocket(socketUrl, handlers)),
     emit,
     now: () => performance.now(),
     random: () => Math.random(),
+    rest: (busyMs) => pacer.rest(busyMs),
   });
   return node;
 }
@@ -56,10 +88,10 @@ function openSocket(url: URL, handlers: SocketHandlers): Socket {
   return socket;
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
+    signal?.addEventListener(
       "abort",
       () => {
         clearTimeout(timer);
@@ -81,8 +113,14 @@ self.addEventListener("message", (event: MessageEvent<PageToNode>) => {
         emit({ kind: "state", state: "refused", node: 0, detail });
       });
       return;
+    case "limits":
+      void started?.then(({ pacer, meter }) => {
+        pacer.share = message.timeShare;
+        meter.left = message.dataBytesLeft;
+      });
+      return;
     case "stop":
-      void started?.then((node) => node.stop(message.reason));
+      void started?.then(({ node }) => node.stop(message.reason));
       return;
   }
 });
