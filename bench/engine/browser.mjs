@@ -35,7 +35,8 @@ async function serve() {
   const routes = [
     [/^\/$/, () => ['text/html', '<!doctype html><title>bench</title>']],
     [/^\/shoal\.js$/, () => ['text/javascript', output[0].code]],
-    [/^\/page\.js$/, () => ['text/javascript', fs.readFileSync(path.join(import.meta.dirname, 'page.js'))]],
+    [/^\/page\.js$/, () => ['text/javascript',
+      fs.readFileSync(path.join(import.meta.dirname, 'page.js'))]],
     [/^\/ort\/(.+)$/, (m) => [m[1].endsWith('.wasm') ? 'application/wasm' : 'text/javascript',
       fs.readFileSync(path.join(ortDist, path.basename(m[1])))]],
     [/^\/wasm\/(.+)$/, (m) => ['application/wasm',
@@ -90,7 +91,8 @@ try {
       }
     }
   }
-  console.log(`Chromium ${browser.version()}, best of ${rounds} rounds, load ${os.loadavg()[0].toFixed(1)}`);
+  const load = os.loadavg()[0].toFixed(1);
+  console.log(`Chromium ${browser.version()}, best of ${rounds} rounds, load ${load}`);
   console.table(least);
 } finally {
   await browser?.close();

@@ -32,7 +32,8 @@ function feeds(batch, rows, past) {
   for (let block = 1; block <= LAYERS; ++block) {
     for (const which of ['key', 'value']) {
       all[`past.${block}.${which}`] = new ort.Tensor(
-          'float32', new Float32Array(batch * KV_HEADS * past * HEAD), [batch, KV_HEADS, past, HEAD]);
+          'float32', new Float32Array(batch * KV_HEADS * past * HEAD),
+          [batch, KV_HEADS, past, HEAD]);
     }
   }
   return all;
@@ -68,7 +69,8 @@ try {
   for (const threads of [1, 2]) {
     const least = {};
     for (let round = 0; round < rounds; ++round) {
-      const ours = JSON.parse(execFileSync(binary, ['--threads', String(threads)], {encoding: 'utf8'}));
+      const printed = execFileSync(binary, ['--threads', String(threads)], {encoding: 'utf8'});
+      const ours = JSON.parse(printed);
       for (const result of [ours, await runOnnxRuntime(threads)]) {
         const kept = least[result.executor] ??= {...result};
         for (const [key, value] of Object.entries(result)) {
@@ -77,10 +79,13 @@ try {
         }
       }
     }
-    console.log(`\n${threads} thread(s), best of ${rounds} rounds, load ${os.loadavg()[0].toFixed(1)}`);
-    console.table(Object.fromEntries(Object.values(least).map(({executor, threads: _, ...rest}) =>
-        [executor, Object.fromEntries(Object.entries(rest).filter(([, v]) => typeof v === 'number')
-            .map(([k, v]) => [k, Number(v.toFixed(2))]))])));
+    const load = os.loadavg()[0].toFixed(1);
+    console.log(`\n${threads} thread(s), best of ${rounds} rounds, load ${load}`);
+    const figures = (result) => Object.fromEntries(Object.entries(result)
+        .filter(([key]) => /_(ms|gbps)$/.test(key))
+        .map(([key, value]) => [key, Number(value.toFixed(2))]));
+    console.table(Object.fromEntries(
+        Object.values(least).map((result) => [result.executor, figures(result)])));
   }
 } finally {
   fs.rmSync(folder, {recursive: true});

@@ -37,16 +37,20 @@ async function shoal({variant, format, layers}) {
     module, now: () => performance.now(),
     readBlob: (blob, from, to) => blob.content.subarray(from, to),
   });
-  const kv = Array.from({length: layers}, (_, l) => ({block: l + 1, heads: KV_HEADS, head_size: HEAD}));
-  const weights = new Map([['weights.bin', new Whole(await bytes(`/stage/${format}/weights.bin`))]]);
+  const kv = Array.from({length: layers},
+      (_, l) => ({block: l + 1, heads: KV_HEADS, head_size: HEAD}));
+  const blob = new Whole(await bytes(`/stage/${format}/weights.bin`));
+  const weights = new Map([['weights.bin', blob]]);
   await executor.load({first: 1, last: layers + 1, hidden: HIDDEN, vocab: 0, kv},
       {graph: new Blob([await bytes(`/stage/${format}/model.onnx`)]), weights});
   for (let s = 1; s <= 8; ++s) {
     await executor.open(s, 512);
-    await executor.run({groups: [{kv: s, position: 0, rows: 16, logitRows: []}], input: noise(16 * HIDDEN)});
+    const groups = [{kv: s, position: 0, rows: 16, logitRows: []}];
+    await executor.run({groups, input: noise(16 * HIDDEN)});
   }
   return async (batch, rows, past) => {
-    const groups = Array.from({length: batch}, (_, s) => ({kv: s + 1, position: past, rows, logitRows: []}));
+    const groups = Array.from({length: batch},
+        (_, s) => ({kv: s + 1, position: past, rows, logitRows: []}));
     for (const group of groups) await executor.rollback(group.kv, past);
     const {groups: results} = await executor.run({groups, input: noise(batch * rows * HIDDEN)});
     if (!results.every(({ok}) => ok)) throw new Error(JSON.stringify(results[0]));

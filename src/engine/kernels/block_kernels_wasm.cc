@@ -10,7 +10,7 @@
 namespace shoal::engine {
 namespace {
 
-#include "engine/kernels/block_kernels-inl.h"
+#include "engine/kernels/block_kernels.inc"
 
 // What both share: four columns of floats.
 struct Floats {

@@ -13,7 +13,7 @@ HWY_PUSH_ATTRIBUTES("avx2,f16c")
 namespace shoal::engine {
 namespace avx2 {
 
-#include "engine/kernels/block_kernels-inl.h"
+#include "engine/kernels/block_kernels.inc"
 
 // pmaddubsw multiplies unsigned codes with signed row codes and adds two products in 16 bits. With
 // nibbles, eight such sums stay under 8 * 2 * 15 * 127 = 30,480; so a byte is multiplied in halves.
@@ -83,7 +83,7 @@ HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,f16c")
 namespace shoal::engine {
 namespace avx512 {
 
-#include "engine/kernels/block_kernels-inl.h"
+#include "engine/kernels/block_kernels.inc"
 
 // vpdpbusd adds four products of unsigned and signed bytes to 32 bits, exactly.
 struct Isa {
