@@ -1,5 +1,5 @@
 // Where a stage's files come from. A source gives verified bytes or fails; sources are stacked:
-// memory in front of the network, later a cache on disk between them.
+// memory in front of the browser's storage (cache/) in front of the network.
 
 import { ShoalError, type StageFile } from "../core/index.ts";
 
@@ -12,6 +12,22 @@ export type OnBytes = (done: number, fetched: number) => void;
 export interface BlobSource {
   // The whole file, verified. Rejects with a ShoalError; `cancelled` when `signal` is aborted.
   fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob>;
+  // Files whose location is not in `locations` are not in use any more.
+  retain?(locations: ReadonlySet<string>): void;
+}
+
+export interface ChunkSource {
+  // Chunk `index` of the file, verified. Rejects as a BlobSource does.
+  fetchChunk(
+    file: StageFile,
+    index: number,
+    signal: AbortSignal,
+    onBytes: OnBytes,
+  ): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export function chunkSize(file: StageFile, index: number): number {
+  return Math.min(chunkBytes, file.bytes - index * chunkBytes);
 }
 
 // Keeps what it has given out, until `retain` drops it.
@@ -39,6 +55,7 @@ export class MemoryBlobs implements BlobSource {
     for (const location of [...this.#held.keys()]) {
       if (!locations.has(location)) this.#held.delete(location);
     }
+    this.#origin.retain?.(locations);
   }
 
   get locations(): string[] {
@@ -59,7 +76,7 @@ const attemptsMax = 5;
 const retryMs = 500;
 
 // Fetches in 16 MiB chunks by Range, and checks each against its SHA-256.
-export class HttpBlobs implements BlobSource {
+export class HttpBlobs implements BlobSource, ChunkSource {
   readonly #options: HttpOptions;
 
   constructor(options: HttpOptions) {
@@ -67,14 +84,23 @@ export class HttpBlobs implements BlobSource {
   }
 
   async fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob> {
-    const url = this.#resolve(file.path);
     const chunks: Uint8Array<ArrayBuffer>[] = [];
-    for (const [index, expected] of file.chunks.entries()) {
-      const from = index * chunkBytes;
-      const range = { url, from, to: Math.min(from + chunkBytes, file.bytes), total: file.bytes };
-      chunks.push(await this.#verified(range, expected, signal, onBytes));
+    for (const index of file.chunks.keys()) {
+      chunks.push(await this.fetchChunk(file, index, signal, onBytes));
     }
     return new Blob(chunks);
+  }
+
+  async fetchChunk(
+    file: StageFile,
+    index: number,
+    signal: AbortSignal,
+    onBytes: OnBytes,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const url = this.#resolve(file.path);
+    const from = index * chunkBytes;
+    const range = { url, from, to: from + chunkSize(file, index), total: file.bytes };
+    return await this.#verified(range, file.chunks[index]!, signal, onBytes);
   }
 
   #resolve(path: string): string {

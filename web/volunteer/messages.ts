@@ -12,6 +12,8 @@ export interface VolunteerOptions {
   memoryBytes: number;
   // Of the executor; more than one needs cross-origin isolation.
   threads?: number;
+  // Of the browser's storage, for all models together; undefined: a share of what there is.
+  cacheBytes?: number;
   // Of a private swarm.
   joinSecret?: string;
   // Of the time that the executor may be at work; 1 when absent.

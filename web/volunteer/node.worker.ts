@@ -2,7 +2,10 @@
 // runs in a Worker below it.
 
 import { loadCore, type Core } from "../core/index.ts";
-import { HttpBlobs, MemoryBlobs } from "./blobs.ts";
+import { HttpBlobs, MemoryBlobs, type BlobSource } from "./blobs.ts";
+import { CachedBlobs } from "./cache/cached_blobs.ts";
+import { LockLeases } from "./cache/leases.ts";
+import { defaultBytesMax, openStore } from "./cache/storage.ts";
 import { createExecutorWorker } from "./executors/create_worker.ts";
 import { RemoteExecutor } from "./executors/remote.ts";
 import { DataMeter, Pacer } from "./limits.ts";
@@ -34,9 +37,31 @@ async function start(options: VolunteerOptions, platform: string): Promise<Start
     emit({ kind: "problem", code: "resource_exhausted", detail });
     void node.stop(detail);
   });
-  const node = build({ options, platform, core, pacer, meter });
+  const parts = { options, platform, core, pacer, meter };
+  const node = build(parts, await openBlobs(options, meter));
   setInterval(() => emit({ kind: "data", bytes: meter.used, isSpent: false }), dataEveryMs);
   return { node, pacer, meter };
+}
+
+// Past the browser's storage where there is one.
+async function openBlobs(
+  { url, cacheBytes }: VolunteerOptions,
+  meter: DataMeter,
+): Promise<BlobSource> {
+  const origin = new HttpBlobs({
+    origin: new URL(url).href,
+    fetch: meter.fetch((input, init) => fetch(input, init)),
+    sleep,
+  });
+  const store = await openStore();
+  if (store === undefined) return origin;
+  return new CachedBlobs({
+    store,
+    origin,
+    leases: new LockLeases(navigator.locks),
+    bytesMax: cacheBytes ?? (await defaultBytesMax()),
+    onProblem: ({ code, detail }) => emit({ kind: "problem", code, detail }),
+  });
 }
 
 interface Parts {
@@ -47,7 +72,7 @@ interface Parts {
   meter: DataMeter;
 }
 
-function build({ options, platform, core, pacer, meter }: Parts): VolunteerNode {
+function build({ options, platform, core, pacer, meter }: Parts, files: BlobSource): VolunteerNode {
   const origin = new URL(options.url);
   const socketUrl = new URL("/volunteer", origin);
   socketUrl.protocol = origin.protocol === "https:" ? "wss:" : "ws:";
@@ -56,20 +81,13 @@ function build({ options, platform, core, pacer, meter }: Parts): VolunteerNode 
     threads: options.threads ?? 1,
     onDeath: (error) => node.onExecutorDeath(error),
   });
-  const blobs = new MemoryBlobs(
-    new HttpBlobs({
-      origin: origin.href,
-      fetch: meter.fetch((input, init) => fetch(input, init)),
-      sleep,
-    }),
-  );
   const node = new VolunteerNode({
     options,
     agent: `shoal ${core.version} (web)`,
     platform,
     core,
     executor,
-    blobs,
+    blobs: new MemoryBlobs(files),
     openSocket: meter.socket((handlers) => openSocket(socketUrl, handlers)),
     emit,
     now: () => performance.now(),

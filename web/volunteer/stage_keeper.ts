@@ -130,6 +130,8 @@ export class StageKeeper {
     } catch (thrown) {
       if (signal.aborted) return;
       const error = ShoalError.from(thrown);
+      // Files may have been at fault: the next assignment has them verified anew.
+      blobs.retain(new Set());
       onProblem(error);
       outbox.sendError(error, { generation: assign.generation });
       this.#loading = undefined;

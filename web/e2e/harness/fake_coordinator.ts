@@ -94,6 +94,11 @@ export class FakeCoordinator {
   readonly #files = new Map<string, string>();
   // May damage the bytes of a blob on their way.
   damage: ((bytes: Buffer, path: string) => void) | undefined;
+  // Ranges of blobs that were sent.
+  readonly served: { path: string; from: number; bytes: number }[] = [];
+  // Leaves requests for ranges without an answer.
+  holdBack: ((from: number) => boolean) | undefined;
+  heldBack = 0;
 
   private constructor(server: Server, core: Core) {
     this.#server = server;
@@ -126,6 +131,12 @@ export class FakeCoordinator {
       weights: stage.weights.map(({ location }) => this.#describe(`${folder}/${location}`)),
       kv,
     };
+  }
+
+  // Of a stage's files together.
+  bytesOf(stage: StageFolder): number {
+    const { graph, weights } = this.assignment(stage);
+    return weights.reduce((sum, { bytes }) => sum + bytes, graph.bytes);
   }
 
   // The volunteer of the n-th tab that came, from 1, once it has sent its profile.
@@ -197,7 +208,12 @@ export class FakeCoordinator {
     const bytes = readFileSync(path);
     this.damage?.(bytes, path);
     const [, from, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "")!;
+    if (this.holdBack?.(Number(from)) === true) {
+      ++this.heldBack;
+      return;
+    }
     const part = bytes.subarray(Number(from), Number(last) + 1);
+    this.served.push({ path, from: Number(from), bytes: part.length });
     response.writeHead(206, {
       "Content-Range": `bytes ${from}-${last}/${bytes.length}`,
       "Content-Length": part.length,

@@ -1,0 +1,85 @@
+// Chunks in the origin private file system: blobs/<sha256>/<index>, and a file `used` whose date
+// says when the blob was last wanted. Files are written by createWritable, which swaps the new file
+// in when it is complete: a chunk is there whole or not at all, also when two tabs write it.
+
+import { isLocation, type CachedBlob, type ChunkStore } from "./chunk_store.ts";
+
+const folderName = "blobs";
+const usedName = "used";
+
+export class OpfsStore implements ChunkStore {
+  readonly #blobs: FileSystemDirectoryHandle;
+
+  // `root`: of navigator.storage.getDirectory().
+  static async open(root: FileSystemDirectoryHandle): Promise<OpfsStore> {
+    return new OpfsStore(await root.getDirectoryHandle(folderName, { create: true }));
+  }
+
+  private constructor(blobs: FileSystemDirectoryHandle) {
+    this.#blobs = blobs;
+  }
+
+  async read(location: string, index: number): Promise<Blob | undefined> {
+    const folder = await ifThere(this.#blobs.getDirectoryHandle(location));
+    const handle = folder && (await ifThere(folder.getFileHandle(`${index}`)));
+    return handle && (await ifThere(handle.getFile()));
+  }
+
+  async write(location: string, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    await writeFile(await this.#folder(location), `${index}`, bytes);
+  }
+
+  async touch(location: string): Promise<void> {
+    await writeFile(await this.#folder(location), usedName, new Uint8Array(0));
+  }
+
+  async remove(location: string): Promise<void> {
+    await ifThere(this.#blobs.removeEntry(location, { recursive: true }));
+  }
+
+  async list(): Promise<CachedBlob[]> {
+    const found: CachedBlob[] = [];
+    for await (const [location, handle] of this.#blobs.entries()) {
+      if (!isLocation(location) || handle.kind !== "directory") continue;
+      const blob = { location, bytes: 0, usedMs: 0 };
+      for await (const [name, entry] of (handle as FileSystemDirectoryHandle).entries()) {
+        const file = await ifThere((entry as FileSystemFileHandle).getFile());
+        if (file === undefined) continue;
+        if (name === usedName) blob.usedMs = file.lastModified;
+        else blob.bytes += file.size;
+      }
+      found.push(blob);
+    }
+    return found;
+  }
+
+  async #folder(location: string): Promise<FileSystemDirectoryHandle> {
+    return await this.#blobs.getDirectoryHandle(location, { create: true });
+  }
+}
+
+async function writeFile(
+  folder: FileSystemDirectoryHandle,
+  name: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  const handle = await folder.getFileHandle(name, { create: true });
+  const writable = await handle.createWritable();
+  try {
+    await writable.write(bytes);
+    await writable.close();
+  } catch (thrown) {
+    await writable.abort().catch(() => {});
+    throw thrown;
+  }
+}
+
+// Undefined for what another tab has removed meanwhile.
+async function ifThere<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise;
+  } catch (thrown) {
+    if (thrown instanceof DOMException && thrown.name === "NotFoundError") return undefined;
+    throw thrown;
+  }
+}
