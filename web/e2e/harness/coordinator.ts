@@ -23,6 +23,14 @@ export interface Status {
   tokens_per_second: number;
 }
 
+export interface How {
+  // A program and its arguments that the coordinator is run by.
+  wrapper?: string[];
+  // In place of the one that there is: for certificates that nobody knows.
+  fetch?: typeof fetch;
+  apiKey?: string;
+}
+
 const startMs = 30_000;
 const readyMs = 120_000;
 const stopMs = 20_000;
@@ -33,26 +41,46 @@ export class Coordinator {
   readonly #process: ChildProcess;
   readonly #log: string[];
 
-  private constructor(url: string, process: ChildProcess, log: string[]) {
+  // What it wrote to stdout.
+  readonly said: string[];
+  readonly #fetch: typeof fetch;
+
+  private constructor(url: string, process: ChildProcess, log: string[], said: string[], how: How) {
     this.url = url;
     this.#process = process;
     this.#log = log;
-    this.client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+    this.said = said;
+    this.#fetch = how.fetch ?? fetch;
+    this.client = this.clientWith(how.apiKey ?? "none");
   }
 
   static async start(pack: string, ...args: string[]): Promise<Coordinator> {
-    const child = spawn(binary, ["serve", pack, "--port", "0", "--pages", dist, ...args]);
+    return await Coordinator.startAs(pack, args, {});
+  }
+
+  static async startAs(pack: string, args: string[], how: How): Promise<Coordinator> {
+    const serve = [binary, "serve", pack, "--port", "0", "--pages", dist, ...args];
+    const [program, ...rest] = [...(how.wrapper ?? []), ...serve];
+    const child = spawn(program!, rest);
     const log: string[] = [];
+    const said: string[] = [];
     child.stderr.setEncoding("utf8").on("data", (text: string) => log.push(text));
     const listening = new Promise<string>((resolve, reject) => {
       child.on("error", reject);
       child.on("exit", (code) => reject(new Error(`serve ended with ${code}: ${log.join("")}`)));
       createInterface({ input: child.stdout }).on("line", (line) => {
-        const match = /^listening on (http:\/\/\S+)$/.exec(line);
+        said.push(line);
+        const match = /^listening on (https?:\/\/\S+)$/.exec(line);
         if (match !== null) resolve(match[1]!);
       });
     });
-    return new Coordinator(await withLimit("the coordinator", startMs, listening), child, log);
+    const url = await withLimit("the coordinator", startMs, listening);
+    return new Coordinator(url, child, log, said, how);
+  }
+
+  clientWith(apiKey: string): OpenAI {
+    const options = { baseURL: `${this.url}/v1`, apiKey, maxRetries: 0 };
+    return new OpenAI({ ...options, fetch: this.#fetch });
   }
 
   get isAlive(): boolean {
@@ -65,7 +93,7 @@ export class Coordinator {
   }
 
   async status(): Promise<Status> {
-    return (await (await fetch(`${this.url}/status.json`)).json()) as Status;
+    return (await (await this.#fetch(`${this.url}/status.json`)).json()) as Status;
   }
 
   async untilReady(): Promise<Status> {

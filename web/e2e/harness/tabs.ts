@@ -14,8 +14,9 @@ const flags = [
   "--disable-sync",
 ];
 
-export async function openBrowser(): Promise<Browser> {
-  return await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+export async function openBrowser(moreFlags: string[] = []): Promise<Browser> {
+  const args = [...flags, ...moreFlags];
+  return await chromium.launch({ executablePath: "/usr/bin/chromium", args });
 }
 
 export class Tab {
@@ -33,8 +34,8 @@ export class Tab {
   }
 
   // Opens a page of the coordinator at `url`.
-  static async open(url: string, path: string): Promise<Tab> {
-    const browser = await openBrowser();
+  static async open(url: string, path: string, moreFlags: string[] = []): Promise<Tab> {
+    const browser = await openBrowser(moreFlags);
     const page = await browser.newPage();
     await page.goto(url + path);
     const cdp = await browser.newBrowserCDPSession();
