@@ -123,13 +123,22 @@ ByteVector WeightReader::Gather(std::span<const WeightPiece> pieces, size_t firs
   return gathered;
 }
 
-TensorView WeightReader::Slice(uint64_t index) {
+std::vector<WeightPiece> WeightReader::PiecesOf(uint64_t index, size_t& first) const {
   const uint64_t slices = slice_count();
   CHECK(index < slices);
   const size_t per_slice = std::max<size_t>(1, spec_->pieces.size() / slices);
   const bool whole = spec_->pieces.size() < slices;  // One piece has all slices.
-  const size_t first = whole ? 0 : index * per_slice;
+  first = whole ? 0 : index * per_slice;
+  std::vector<WeightPiece> pieces;
+  for (size_t p = first; p < first + per_slice; ++p) {
+    pieces.push_back(whole ? PieceOfSlice(spec_->pieces[p], index) : spec_->pieces[p]);
+  }
+  return pieces;
+}
 
+TensorView WeightReader::Slice(uint64_t index) {
+  size_t first = 0;
+  const std::vector<WeightPiece> pieces = PiecesOf(index, first);
   TensorView view;
   view.name = tensors_[first]->name;
   view.type = tensors_[first]->type;
@@ -138,11 +147,7 @@ TensorView WeightReader::Slice(uint64_t index) {
   uint64_t count = 1;
   for (const uint64_t dim : view.shape) count *= dim;
 
-  std::vector<WeightPiece> pieces;
-  for (size_t p = first; p < first + per_slice; ++p) {
-    pieces.push_back(whole ? PieceOfSlice(spec_->pieces[p], index) : spec_->pieces[p]);
-  }
-  if (per_slice == 1 && spec_->added == 0 && pieces[0].IsContiguous()) {
+  if (pieces.size() == 1 && spec_->added == 0 && pieces[0].IsContiguous()) {
     view.data = Elements(*tensors_[first], pieces[0].offset, count, copy_);
     return view;
   }
@@ -160,6 +165,29 @@ TensorView WeightReader::Slice(uint64_t index) {
   }
   view.data = copy_;
   return view;
+}
+
+std::optional<WeightReader::CodedRow> WeightReader::FindCodedRow(uint64_t index,
+                                                                 uint64_t row) const {
+  size_t first = 0;
+  const std::vector<WeightPiece> pieces = PiecesOf(index, first);
+  const uint64_t in_turns = spec_->paired ? 2 : 1;
+  size_t p = 0;
+  for (; p < pieces.size() && row >= in_turns * pieces[p].dims[0]; p += in_turns) {
+    row -= in_turns * pieces[p].dims[0];
+  }
+  CHECK(p < pieces.size());
+  p += row % in_turns;
+  row /= in_turns;
+  const WeightPiece& piece = pieces[p];
+  const auto& encoding = tensors_[first + p]->encoding;
+  const CodedMatrix* const coded = encoding == nullptr ? nullptr : encoding->coded();
+  if (coded == nullptr || spec_->added != 0) return std::nullopt;
+  const uint64_t begin = piece.offset + row * piece.strides[0];
+  const bool is_row = piece.dims.size() == 2 && piece.strides[1] == 1 &&
+                      piece.dims[1] == coded->columns() && begin % coded->columns() == 0;
+  if (!is_row) return std::nullopt;
+  return CodedRow{coded, begin / coded->columns()};
 }
 
 void WeightReader::Forget() const {

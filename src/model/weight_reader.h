@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,11 +28,20 @@ class WeightReader {
   // checkpoint itself where that holds the values in order, else of a copy that lives until the
   // next call. Any slice may be read again.
   TensorView Slice(uint64_t index);
+  // Row `row` of slice `index` as codes (encoding.h), with its scales and zero points; nothing where
+  // the checkpoint does not store it so. The slice is a matrix.
+  struct CodedRow {
+    const CodedMatrix* matrix = nullptr;
+    uint64_t row = 0;  // Of `matrix`.
+  };
+  std::optional<CodedRow> FindCodedRow(uint64_t index, uint64_t row) const;
   // Gives the pages of the tensors back to the system.
   void Forget() const;
 
  private:
   WeightReader(const Checkpoint& checkpoint, const WeightSpec& spec);
+  // The pieces of a slice, and the index of the first one's tensor.
+  std::vector<WeightPiece> PiecesOf(uint64_t index, size_t& first) const;
   // The `count` elements of a slice's pieces, the first of which is of tensor `first`, in order.
   ByteVector Gather(std::span<const WeightPiece> pieces, size_t first, uint64_t count);
 
