@@ -70,7 +70,12 @@ async function runChain(
   return Float32Array.from(logits);
 }
 
-describe.each(["llama3", "llama_tied"])("%s", (kind) => {
+const kinds = [
+  ...["llama3", "llama_tied", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "phi3"],
+  ...["gemma2", "gemma3", "gpt2", "mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3", "kimi_k2"],
+];
+
+describe.each(kinds)("%s", (kind) => {
   const checkpoint = golden(`hf/${kind}`);
   let folder: string;
   let ids: number[];

@@ -14,11 +14,13 @@ async function shoal(...args: string[]): Promise<string> {
   return stdout;
 }
 
-// The folder of the pack of a checkpoint; packing the same again costs nothing.
+// The folder of the pack of a checkpoint; packing the same again costs nothing, and a pack that an
+// earlier version left there gives way.
 export async function pack(name: string, checkpoint: string, weights = "f32"): Promise<string> {
   mkdirSync(scratch, { recursive: true });
   const folder = `${scratch}/${name}-${weights}.pack`;
-  await shoal("pack", checkpoint, "-o", folder, "--weights", weights);
+  const command = ["pack", checkpoint, "-o", folder, "--weights", weights];
+  await shoal(...command).catch(() => shoal(...command, "--force"));
   return folder;
 }
 

@@ -192,6 +192,8 @@ export class OrtCpuExecutor implements Executor {
     const total = position + rows;
     const int32 = (values: number[], dims: number[]): Tensor =>
       new Tensor("int32", Int32Array.from(values), dims);
+    const positions = Array.from({ length: rows }, (_, row) => position + row);
+    feeds["positions"] = int32(positions, [1, rows]);
     feeds["seqlens_k"] = int32([total - 1], [1]);
     feeds["total_sequence_length"] = int32([total], []);
     const picked = group.logitRows.length === 0 ? [0] : group.logitRows;
@@ -212,6 +214,8 @@ function checkGraph(stage: Stage, session: InferenceSession, hasHead: boolean): 
   }
   const required = new Set(known);
   if (stage.kv.length > 0) known.add("seqlens_k").add("total_sequence_length");
+  // Of models with learned positions.
+  if (stage.first === 0) known.add("positions");
   if (hasHead) known.add("logit_rows");
   const inputs = new Set(session.inputNames);
   const outputs = new Set(session.outputNames);
