@@ -65,8 +65,11 @@ it("lends at a click and tells what it holds", async () => {
   for (let i = 0; i < 2; ++i) {
     const tab = await Tab.open(coordinator.url, "/lend");
     tabs.push(tab);
-    await tab.page.getByTestId("lend-memory").selectOption("268435456");
-    await tab.page.getByTestId("lend-start").click();
+    const { page } = tab;
+    expect(await page.getByTestId("lend-start").isDisabled()).toBe(true);
+    await page.getByTestId("lend-consent").check();
+    await page.getByTestId("lend-memory").fill("2");
+    await page.getByTestId("lend-start").click();
   }
   const status = await coordinator.untilReady();
   for (const tab of tabs.slice(1)) {

@@ -1,24 +1,38 @@
-// The lend page: starts and stops the volunteer of this tab and shows what it does.
+// The lend page: starts, pauses and stops the volunteer of this tab, keeps to its owner's limits,
+// and shows what it does.
 
-import { Volunteer, type VolunteerState } from "../../volunteer/volunteer.ts";
-import { byId, el } from "../common/dom.ts";
+import { Volunteer, type VolunteerEvent } from "../../volunteer/volunteer.ts";
+import { byId, setText } from "../common/dom.ts";
 import { SwarmMap } from "../common/map.ts";
-import { formatSize, parseSize } from "../common/size.ts";
 import { watchStatus } from "../common/status.ts";
+import { adviceFor } from "./advice.ts";
 import { Awake } from "./awake.ts";
+import { Lender, type Lendable } from "./lender.ts";
+import { LimitsForm } from "./limits_form.ts";
+import { clearStorage, showMachine, showStorage } from "./machine.ts";
 import { memoryDefault, readLendRequest, type LendRequest } from "./request.ts";
+import { SurroundingsWatch } from "./surroundings.ts";
+import { Tally } from "./tally.ts";
 import { LendView } from "./view.ts";
 
-const memoryChoices = ["128M", "256M", "512M", "1G", "2G", "3G"].map((text) => parseSize(text)!);
+const lookEveryMs = 15_000;
+const consentKey = "shoal-lend-consent";
 
-const form = byId("form", HTMLFormElement);
-const memory = byId("memory", HTMLSelectElement);
+const storage = ((): Storage | undefined => {
+  try {
+    return localStorage;
+  } catch {
+    return undefined;
+  }
+})();
+
 const start = byId("start", HTMLButtonElement);
-const stop = byId("stop", HTMLButtonElement);
+const consent = byId("consent", HTMLInputElement);
 const view = new LendView();
 const map = new SwarmMap(byId("map", HTMLElement));
 const awake = new Awake();
-let volunteer: Volunteer | undefined;
+const tally = new Tally(storage, () => new Date().toLocaleDateString("sv"));
+const surroundings = new SurroundingsWatch(() => lender.update());
 
 function readRequest(): LendRequest | undefined {
   try {
@@ -29,64 +43,149 @@ function readRequest(): LendRequest | undefined {
   }
 }
 
-function fillMemory(chosen: number): void {
-  const sizes = [...new Set([...memoryChoices, chosen])].sort((a, b) => a - b);
-  memory.replaceChildren(
-    ...sizes.map((size) =>
-      el("option", { value: size, selected: size === chosen }, formatSize(size)),
-    ),
+const request = readRequest();
+const named = new URLSearchParams(location.search).has("memory");
+const form = new LimitsForm(storage, request?.memoryBytes ?? memoryDefault, {
+  onLimits: (limits) => lender.setLimits(limits),
+});
+if (named && request !== undefined) form.memoryBytes = request.memoryBytes;
+
+const lender = new Lender(
+  {
+    start: startVolunteer,
+    surroundings: () => surroundings.now(tally.dataBytesToday),
+    onState: (state) => {
+      view.showLender(state);
+      form.isRunning = state.kind !== "off";
+      if (state.kind === "lending") awake.hold();
+      else awake.release();
+      if (state.kind === "off") void showStorage();
+    },
+  },
+  form.read(),
+);
+
+// --- The volunteer -------------------------------------------------------------------------------
+
+function startVolunteer(onEnded: (refused: boolean) => void): Lendable {
+  view.reset();
+  const { executor, threads, joinSecret } = request!;
+  const { timeShare, dataBytesPerDay } = lender.limits;
+  const count = new Count();
+  return Volunteer.start(
+    {
+      url: location.origin,
+      executor,
+      threads,
+      joinSecret,
+      memoryBytes: form.memoryBytes,
+      timeShare,
+      dataBytesLeft: Math.max(0, dataBytesPerDay - tally.dataBytesToday),
+    },
+    (event) => {
+      view.show(event);
+      count.on(event);
+      if (event.kind === "problem") showProblem(event);
+      if (event.kind === "holding") void showStorage();
+      if (event.kind !== "state") return;
+      map.own = event.node;
+      // Usually the problem behind it has been told already.
+      if (event.state === "refused" && !view.hasProblem) view.problem(event.detail);
+      if (event.state !== "stopped" && event.state !== "refused") return;
+      map.own = 0;
+      onEnded(event.state === "refused");
+    },
   );
 }
 
-function lend(request: LendRequest): void {
-  if (volunteer !== undefined) return;
-  view.reset();
-  setRunning(true);
-  awake.hold();
-  const { executor, threads, joinSecret } = request;
-  const options = { url: location.origin, executor, threads, joinSecret };
-  volunteer = Volunteer.start({ ...options, memoryBytes: Number(memory.value) }, (event) => {
-    view.show(event);
-    if (event.kind === "state") {
-      map.own = event.node;
-      if (isFinal(event.state)) onEnded();
+// Adds to the tally what one volunteer has done since it was last heard.
+class Count {
+  #bytes = 0;
+  #rows = 0;
+
+  on(event: VolunteerEvent): void {
+    if (event.kind === "data") {
+      tally.add(event.bytes - this.#bytes, 0);
+      this.#bytes = event.bytes;
+      if (event.isSpent) tally.useUp(lender.limits.dataBytesPerDay);
+      lender.update();
+    } else if (event.kind === "counters") {
+      tally.add(0, (event.counters.rows - this.#rows) * view.layers);
+      this.#rows = event.counters.rows;
+    } else {
+      return;
     }
+    view.showTally(tally.tokenLayers, tally.dataBytesToday);
+  }
+}
+
+function showProblem({ code, detail }: VolunteerEvent & { kind: "problem" }): void {
+  const circumstances = {
+    isOnline: navigator.onLine,
+    isSecure: isSecureContext,
+    memoryBytes: form.memoryBytes,
+  };
+  const advice = adviceFor(code, detail, circumstances);
+  view.problem(detail, advice, () => {
+    lender.leave();
+    form.memoryBytes = advice.lessBytes!;
+    lender.start();
   });
 }
 
-function isFinal(state: VolunteerState): boolean {
-  return state === "stopped" || state === "refused";
+// --- Controls ------------------------------------------------------------------------------------
+
+function showConsent(): void {
+  start.disabled = request === undefined || !consent.checked;
 }
 
-function onEnded(): void {
-  volunteer = undefined;
-  map.own = 0;
-  awake.release();
-  setRunning(false);
-}
-
-function setRunning(running: boolean): void {
-  start.hidden = running;
-  stop.hidden = !running;
-  stop.disabled = false;
-  memory.disabled = running;
-}
-
-const request = readRequest();
-fillMemory(request?.memoryBytes ?? memoryDefault);
-start.disabled = request === undefined;
-form.addEventListener("submit", (event) => {
+consent.checked = storage?.getItem(consentKey) === "yes";
+showConsent();
+consent.addEventListener("change", () => {
+  showConsent();
+  try {
+    if (consent.checked) storage?.setItem(consentKey, "yes");
+    else storage?.removeItem(consentKey);
+  } catch {
+    // It holds for this visit.
+  }
+});
+byId("form", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
-  if (request !== undefined) lend(request);
+  if (!start.disabled) lender.start();
 });
-stop.addEventListener("click", () => {
-  stop.disabled = true;
-  volunteer?.stop();
+byId("pause", HTMLButtonElement).addEventListener("click", () => lender.pause());
+byId("resume", HTMLButtonElement).addEventListener("click", () => lender.resume());
+byId("stop", HTMLButtonElement).addEventListener("click", () => lender.leave());
+byId("clear-storage", HTMLButtonElement).addEventListener("click", () => {
+  const told = byId("cleared", HTMLElement);
+  clearStorage()
+    .then(() => setText(told, "Cleared."))
+    .catch(() => setText(told, "In use: leave first, in every tab, then clear."))
+    .finally(() => void showStorage());
 });
-if (request?.auto === true) lend(request);
+
+if (!isSecureContext) {
+  view.problem("This page came without HTTPS.", adviceFor("internal", "", {
+    isOnline: true,
+    isSecure: false,
+    memoryBytes: form.memoryBytes,
+  }));
+  byId("status-card", HTMLElement).hidden = false;
+}
+view.showLender({ kind: "off" });
+view.showTally(tally.tokenLayers, tally.dataBytesToday);
+if (request?.auto === true) lender.start();
+setInterval(() => lender.update(), lookEveryMs);
+void showMachine();
+void showStorage();
+void surroundings.findBattery().then((battery) => {
+  form.offer({ battery, network: surroundings.tellsNetwork });
+  lender.update();
+});
 
 watchStatus((status) => {
   map.show(status);
   view.blocks = status?.blocks ?? 0;
-  byId("model", HTMLElement).textContent = status?.model ?? "";
+  setText(byId("model", HTMLElement), status?.model ?? "");
 });

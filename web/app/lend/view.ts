@@ -1,9 +1,13 @@
 // What the lend page shows of its volunteer.
 
+import type { PauseReason } from "../../volunteer/limits.ts";
 import type { VolunteerEvent, VolunteerState } from "../../volunteer/volunteer.ts";
 import { byId, el, setText } from "../common/dom.ts";
 import { formatCount, formatSize } from "../common/size.ts";
 import { describeBlocks } from "../common/status.ts";
+import type { Advice } from "./advice.ts";
+import type { LenderState } from "./lender.ts";
+import { ProgressView } from "./progress.ts";
 
 const words: Record<VolunteerState, string> = {
   connecting: "connecting",
@@ -15,9 +19,17 @@ const words: Record<VolunteerState, string> = {
   stopped: "not lending",
 };
 
+const waitWords: Record<PauseReason, string> = {
+  hidden: "Rests while the tab is hidden; goes on when you look at it.",
+  battery: "Rests while the machine runs on its battery.",
+  metered: "Rests while the network is metered.",
+  hours: "Rests until the hours that you chose.",
+  data: "The data for today is used up; goes on tomorrow, or with a higher limit.",
+};
+
 export class LendView {
   readonly #state = byId("state", HTMLElement);
-  readonly #progress = byId("progress", HTMLElement);
+  readonly #progress = new ProgressView();
   readonly #holds = byId("holds", HTMLElement);
   readonly #problem = byId("problem", HTMLElement);
   #held: [number, number] = [0, 0];
@@ -25,85 +37,117 @@ export class LendView {
 
   // Of the whole model, once known: names the held ones better.
   set blocks(blocks: number) {
+    if (blocks === this.#blocks) return;
     this.#blocks = blocks;
     this.#showHeld();
   }
 
-  reset(): void {
-    this.#problem.hidden = true;
-    this.#progress.hidden = true;
-    byId("facts", HTMLElement).hidden = false;
+  // How many layers this tab holds; embedding and head are none.
+  get layers(): number {
+    const [first, last] = this.#held;
+    return Math.max(0, Math.min(last, this.#blocks - 1) - Math.max(first, 1));
   }
 
-  problem(detail: string): void {
-    setText(this.#problem, detail);
+  reset(): void {
+    this.#problem.hidden = true;
+    this.#progress.hide();
+    byId("status-card", HTMLElement).hidden = false;
+  }
+
+  get hasProblem(): boolean {
+    return !this.#problem.hidden;
+  }
+
+  problem(detail: string, advice?: Advice, onLess?: () => void): void {
+    const parts: Node[] = [el("p", { class: "problem-detail" }, detail)];
+    if (advice !== undefined) parts.unshift(el("p", {}, advice.text));
+    if (advice?.lessBytes !== undefined && onLess !== undefined) {
+      const text = `Lend ${formatSize(advice.lessBytes)} instead`;
+      const button = el("button", { type: "button", "data-testid": "lend-less" }, text);
+      button.addEventListener("click", onLess);
+      parts.push(button);
+    }
+    this.#problem.replaceChildren(...parts);
     this.#problem.hidden = false;
+  }
+
+  // By owner and limits; the volunteer's own states are shown while it lends.
+  showLender(state: LenderState): void {
+    this.#state.dataset["lender"] = state.kind;
+    const isIdle = state.kind === "paused" || state.kind === "waiting";
+    if (isIdle) {
+      setText(this.#state, state.kind === "paused" ? "paused" : "resting");
+      const why =
+        state.kind === "waiting"
+          ? waitWords[state.why]
+          : "What was fetched stays here; others hold your blocks meanwhile.";
+      setText(byId("detail", HTMLElement), why);
+      this.#progress.hide();
+    }
+    const isOff = state.kind === "off";
+    if (!isOff) byId("status-card", HTMLElement).hidden = false;
+    byId("start", HTMLElement).hidden = !isOff;
+    byId("pause", HTMLElement).hidden = state.kind !== "lending" && state.kind !== "waiting";
+    byId("resume", HTMLElement).hidden = state.kind !== "paused";
+    byId("stop", HTMLElement).hidden = isOff;
+    byId("consent-row", HTMLElement).hidden = !isOff;
+    byId("words", HTMLDetailsElement).open = isOff;
   }
 
   show(event: VolunteerEvent): void {
     switch (event.kind) {
       case "state":
-        this.#state.dataset["state"] = event.state;
-        this.#state.dataset["node"] = String(event.node);
-        setText(this.#state, words[event.state]);
-        setText(byId("detail", HTMLElement), event.detail);
-        if (event.state === "refused") this.problem(event.detail);
-        if (event.state === "ready") this.#problem.hidden = true;
-        if (event.state !== "loading") this.#progress.hidden = true;
-        return;
+        return this.#showState(event);
       case "progress":
-        this.#showProgress(event);
-        return;
+        return this.#progress.show(event);
       case "holding":
         this.#held = [event.first, event.last];
         this.#holds.dataset["blocks"] = event.first < event.last ? this.#held.join(",") : "";
         setText(byId("weights", HTMLElement), formatSize(event.weightBytes));
-        this.#showHeld();
-        return;
+        return this.#showHeld();
       case "counters":
-        this.#showCounters(event.counters);
-        return;
-      case "problem":
-        this.problem(event.detail);
+        return this.#showCounters(event.counters);
+      default:
         return;
     }
   }
 
+  showTally(tokenLayers: number, dataBytesToday: number): void {
+    setText(byId("done", HTMLElement), formatCount(tokenLayers));
+    setText(byId("data-today", HTMLElement), formatSize(dataBytesToday));
+  }
+
+  #showState({ state, node, detail }: VolunteerEvent & { kind: "state" }): void {
+    this.#state.dataset["state"] = state;
+    this.#state.dataset["node"] = String(node);
+    if (state !== "loading") this.#progress.hide();
+    // The lender says why it has stopped.
+    const kind = this.#state.dataset["lender"];
+    if (kind === "paused" || kind === "waiting") return;
+    setText(this.#state, words[state]);
+    // A problem is told below, with what to do about it.
+    setText(byId("detail", HTMLElement), this.#problem.textContent.includes(detail) ? "" : detail);
+    if (state === "ready") this.#problem.hidden = true;
+  }
+
   #showHeld(): void {
     const [first, last] = this.#held;
+    const bar = byId("held-bar", HTMLElement);
+    bar.hidden = this.#blocks === 0;
+    bar.style.setProperty("--blocks", String(this.#blocks));
+    bar.style.setProperty("--from", String(first));
+    bar.style.setProperty("--to", String(last));
     if (first === last) setText(this.#holds, "nothing yet");
     else if (this.#blocks > 0) setText(this.#holds, describeBlocks(this.#held, this.#blocks));
     else setText(this.#holds, `blocks ${first}\u2013${last - 1}`);
   }
 
-  #showProgress(event: VolunteerEvent & { kind: "progress" }): void {
-    this.#progress.hidden = false;
-    byId("bar", HTMLProgressElement).value = event.bytesDone / Math.max(1, event.bytesTotal);
-    const text =
-      event.bytesDone === event.bytesTotal
-        ? "Preparing to run\u2026"
-        : `${formatSize(event.bytesDone)} of ${formatSize(event.bytesTotal)}`;
-    setText(byId("progress-text", HTMLElement), text);
-    byId("files", HTMLElement).replaceChildren(
-      ...event.files.map(({ location, bytes, done }) => {
-        const name = location.slice(0, 12);
-        return el(
-          "li",
-          {},
-          el("code", {}, name),
-          el("progress", { max: bytes, value: done, "aria-label": `File ${name}` }),
-          el("span", {}, formatSize(bytes)),
-        );
-      }),
-    );
-  }
-
   #showCounters(counters: (VolunteerEvent & { kind: "counters" })["counters"]): void {
-    const { steps, rows, bytesIn, bytesOut, computeMs, sessions } = counters;
+    const { steps, rows, computeMs, sessions } = counters;
     setText(byId("sessions", HTMLElement), formatCount(sessions));
     setText(byId("rows", HTMLElement), formatCount(rows));
+    this.#state.dataset["computeMs"] = String(computeMs);
     const stepMs = steps === 0 ? "\u2013" : `${(computeMs / steps).toFixed(1)} ms`;
     setText(byId("step-ms", HTMLElement), stepMs);
-    setText(byId("traffic", HTMLElement), `${formatSize(bytesIn)} / ${formatSize(bytesOut)}`);
   }
 }

@@ -1,0 +1,174 @@
+// The lend page as somebody uses it, and whether its limits hold: measured, against a real
+// coordinator.
+
+import type { Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+
+import { Coordinator } from "./harness/coordinator.ts";
+import { storyteller } from "./harness/paths.ts";
+import { pack } from "./harness/shoal.ts";
+import { closeAll, Tab } from "./harness/tabs.ts";
+
+const mb = 1024 * 1024;
+
+let coordinator: Coordinator;
+const tabs: Tab[] = [];
+
+beforeAll(async () => {
+  coordinator = await Coordinator.start(await pack("storyteller", storyteller));
+});
+
+afterEach(async () => {
+  const errors = tabs.flatMap((tab) => tab.errors);
+  await closeAll(tabs);
+  await coordinator.untilStatus("nobody", ({ volunteers }) => volunteers.length === 0);
+  expect(errors).toEqual([]);
+});
+
+afterAll(async () => {
+  await coordinator.stop();
+});
+
+async function open(path: string): Promise<Tab> {
+  const tab = await Tab.open(coordinator.url, path);
+  tabs.push(tab);
+  return tab;
+}
+
+async function start(page: Page): Promise<void> {
+  await page.getByTestId("lend-consent").check();
+  await page.getByTestId("lend-start").click();
+}
+
+const volunteers = async () => (await coordinator.status()).volunteers.length;
+
+it("pauses, goes on and leaves, and others hear of it", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  await start(page);
+  await tab.untilState("ready");
+  expect(await page.getByTestId("lend-memory").isDisabled()).toBe(true);
+  await page.getByTestId("lend-pause").click();
+  await expect.poll(volunteers).toBe(0);
+  await page.getByTestId("lend-resume").click();
+  await tab.untilState("ready");
+  expect(await volunteers()).toBe(1);
+  await page.getByTestId("lend-stop").click();
+  await expect.poll(volunteers).toBe(0);
+  expect(await page.getByTestId("lend-start").isVisible()).toBe(true);
+  // Consent is remembered, and so are the limits.
+  await page.getByTestId("lend-share").fill("40");
+  await page.reload();
+  expect(await page.getByTestId("lend-consent").isChecked()).toBe(true);
+  expect(await page.getByTestId("lend-share").inputValue()).toBe("40");
+});
+
+it("uses half of the time when told so", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  await page.getByTestId("lend-share").fill("50");
+  await start(page);
+  await tab.untilState("ready");
+  await coordinator.untilReady();
+  const computeMs = async (): Promise<number> =>
+    Number((await page.getByTestId("lend-state").getAttribute("data-compute-ms")) ?? 0);
+  // Asked without a break, so that it would work all the time.
+  let over = false;
+  const asking = (async () => {
+    while (!over) {
+      const messages = [{ role: "user" as const, content: "Tell me a story about a fox." }];
+      const request = { model: "", messages, max_tokens: 200, ignore_eos: true };
+      await coordinator.client.chat.completions.create(request);
+    }
+  })();
+  await expect.poll(computeMs, { timeout: 20_000 }).toBeGreaterThan(100);
+  const [beginMs, begin] = [performance.now(), await computeMs()];
+  await new Promise((resolve) => setTimeout(resolve, 6000));
+  const [endMs, end] = [performance.now(), await computeMs()];
+  over = true;
+  await asking;
+  const share = (end - begin) / (endMs - beginMs);
+  expect(share).toBeLessThanOrEqual(0.55);
+  expect(share).toBeGreaterThan(0.2);
+  console.log(`told 50 % of the time, used ${(100 * share).toFixed(1)} %`);
+  expect(Number((await page.getByTestId("lend-done").textContent())!.replace(/\D/g, ""))).toBeGreaterThan(100);
+});
+
+it("stops downloads at the data of a day", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  let fetched = 0;
+  page.context().on("response", (response) => {
+    if (!response.url().includes("/blobs/")) return;
+    fetched += Number(response.headers()["content-length"] ?? 0);
+  });
+  // 60 MB were used before; the pieces have 85 MB, the limit is 100 MB.
+  await page.evaluate((used) => {
+    const day = new Date().toLocaleDateString("sv");
+    const kept = { day, dataBytes: used, tokenLayers: 0 };
+    localStorage.setItem("shoal-lend-tally", JSON.stringify(kept));
+  }, 60 * mb);
+  await page.reload();
+  await page.getByTestId("lend-data").selectOption({ index: 1 });
+  await start(page);
+  await page.locator('[data-testid="lend-state"][data-lender="waiting"]').waitFor();
+  await expect.poll(volunteers).toBe(0);
+  expect(await page.getByTestId("lend-detail").textContent()).toContain("goes on tomorrow");
+  expect(fetched).toBeLessThan(58 * mb);
+  // A higher limit, and it goes on by itself.
+  await page.getByTestId("lend-data").selectOption({ index: 0 });
+  await tab.untilState("ready");
+});
+
+it("rests while it is hidden, if told so", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  const hide = (hidden: boolean): Promise<void> =>
+    page.evaluate((now) => {
+      Object.defineProperty(document, "hidden", { value: now, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+  await start(page);
+  await tab.untilState("ready");
+  await hide(true);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(await volunteers()).toBe(1);
+  await hide(false);
+  await page.getByTestId("lend-when-hidden").uncheck();
+  await hide(true);
+  const hiddenMs = performance.now();
+  await expect.poll(volunteers).toBe(0);
+  expect(performance.now() - hiddenMs).toBeLessThan(3000);
+  await hide(false);
+  await tab.untilState("ready");
+});
+
+it("keeps to its hours", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  const clock = (inMinutes: number): string => {
+    const time = new Date(Date.now() + inMinutes * 60_000);
+    return time.toTimeString().slice(0, 5);
+  };
+  await page.getByTestId("lend-hours").check();
+  await page.locator("#from").fill(clock(60));
+  await page.locator("#to").fill(clock(120));
+  await start(page);
+  await page.locator('[data-testid="lend-state"][data-lender="waiting"]').waitFor();
+  expect(await volunteers()).toBe(0);
+  await page.locator("#from").fill(clock(-60));
+  await tab.untilState("ready");
+});
+
+it("clears what it kept", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  await page.evaluate(async () => {
+    const cache = await caches.open("shoal-blobs");
+    await cache.put("/x", new Response(new Uint8Array(3 << 20)));
+  });
+  await page.reload();
+  await expect.poll(() => page.getByTestId("lend-kept").textContent()).toMatch(/MB/);
+  await page.getByTestId("lend-clear").click();
+  await expect.poll(() => page.evaluate(async () => (await caches.keys()).length)).toBe(0);
+});
