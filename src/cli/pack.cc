@@ -10,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
 #include "packer/packer.h"
-#include "packer/tensor_format.h"
+#include "packer/recipe.h"
 #include "store/stage_graph.h"
 
 namespace shoal::cli {
@@ -50,9 +50,8 @@ int VerifyPack(const std::string& folder) {
 }
 
 int MakePack(const PackArguments& arguments) {
-  const auto format = packer::MakeTensorFormat(arguments.weights);
-  if (!format && format.error().code == Code::kInvalidArgument) {
-    return ReportUsage(StrCat("--weights: ", format.error().detail));
+  if (const auto recipe = packer::Recipe::Named(arguments.weights); !recipe) {
+    return ReportUsage(StrCat("--weights: ", recipe.error().detail));
   }
   packer::PackOptions options;
   options.checkpoint = arguments.checkpoint;

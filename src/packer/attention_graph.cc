@@ -87,8 +87,9 @@ std::string PerHead(BlockWriter& writer, const std::string& role, const std::str
   GraphBuilder& graph = writer.graph();
   const std::vector<int64_t> swap = {0, 2, 1, 3};
   const std::string by_head = graph.Add("Transpose", role + ".by_head", {input}, {{"perm", swap}});
+  const PlacedWeight& weight = writer.Weight(role);
   const std::string product =
-      writer.format().AddHeadProduct(graph, role + ".product", by_head, writer.Use(role));
+      weight.format->AddHeadProduct(graph, role + ".product", by_head, weight);
   return graph.Add("Transpose", role + ".by_row", {product}, {{"perm", swap}});
 }
 

@@ -22,8 +22,8 @@ onnx::Model EmbeddingGraph(BlockWriter& writer) {
   const std::vector<Dim> id_dims = {Dim::Symbolic("batch"), Dim::Symbolic("sequence")};
   const auto look_up = [&](const std::string& role, const std::string& ids, std::string output) {
     graph.Input(ids, DType::kI32, id_dims);
-    writer.format().AddLookup(graph, role + ".lookup", ids, writer.Use(role), writer.StoredAs(role),
-                              output);
+    const PlacedWeight& weight = writer.Weight(role);
+    weight.format->AddLookup(graph, role + ".lookup", ids, weight, output);
     return output;
   };
   const bool plain = !arch.learned_positions && arch.embedding_scale == 1;
@@ -133,12 +133,12 @@ onnx::Model AfterExperts(BlockWriter& writer) {
 }  // namespace
 
 onnx::Model BuildBlockGraph(const model::Architecture& arch, uint32_t block,
-                            const TensorFormat& format, const std::vector<PlacedWeight>& weights) {
-  BlockWriter writer(arch, block, format, weights);
+                            const std::vector<PlacedWeight>& weights) {
+  BlockWriter writer(arch, block, weights);
   if (block == 0) return EmbeddingGraph(writer);
   if (!arch.IsLayer(block)) return HeadGraph(writer);
   if (!arch.LayerOf(block).mixture) return LayerGraph(writer);
-  MixtureGraphs parts = BuildMixtureGraphs(arch, block, format, weights);
+  MixtureGraphs parts = BuildMixtureGraphs(arch, block, weights);
   std::vector<onnx::Model> graphs = std::move(parts.groups);
   graphs.insert(graphs.begin(), std::move(parts.before));
   graphs.push_back(std::move(parts.after));
@@ -148,17 +148,16 @@ onnx::Model BuildBlockGraph(const model::Architecture& arch, uint32_t block,
 }
 
 MixtureGraphs BuildMixtureGraphs(const model::Architecture& arch, uint32_t block,
-                                 const TensorFormat& format,
                                  const std::vector<PlacedWeight>& weights) {
   CHECK(arch.IsLayer(block) && arch.LayerOf(block).mixture);
   MixtureGraphs graphs;
-  BlockWriter before(arch, block, format, weights);
+  BlockWriter before(arch, block, weights);
   graphs.before = BeforeExperts(before);
   for (uint32_t group = 0; group < arch.mixture->expert_groups; ++group) {
-    BlockWriter experts(arch, block, format, weights);
+    BlockWriter experts(arch, block, weights);
     graphs.groups.push_back(ExpertGroupGraph(experts, group));
   }
-  BlockWriter after(arch, block, format, weights);
+  BlockWriter after(arch, block, weights);
   graphs.after = AfterExperts(after);
   return graphs;
 }

@@ -13,18 +13,10 @@
 
 namespace shoal::packer {
 
-// A weight of the block, as it was stored: the parts' initialisers, external.
-struct PlacedWeight {
-  model::WeightSpec spec;
-  // How it is stored: a tied table is a matrix in the embedding block too.
-  model::WeightKind stored_as = model::WeightKind::kMatrix;
-  std::vector<onnx::Tensor> parts;
-};
-
 // A block that is one graph. `weights` holds the block's model::BlockWeights, in any order. A
 // mixture layer is the join of its MixtureGraphs.
 onnx::Model BuildBlockGraph(const model::Architecture& arch, uint32_t block,
-                            const TensorFormat& format, const std::vector<PlacedWeight>& weights);
+                            const std::vector<PlacedWeight>& weights);
 
 // A mixture layer in parts that different devices can hold. `before`: attention and router, from
 // hidden.{b} to residual.{b}, routed.{b} and routes.{b}. `groups`: see mixture_graph.h. `after`:
@@ -35,7 +27,6 @@ struct MixtureGraphs {
   onnx::Model after;
 };
 MixtureGraphs BuildMixtureGraphs(const model::Architecture& arch, uint32_t block,
-                                 const TensorFormat& format,
                                  const std::vector<PlacedWeight>& weights);
 
 }  // namespace shoal::packer

@@ -8,12 +8,8 @@
 namespace shoal::packer {
 
 BlockWriter::BlockWriter(const model::Architecture& arch, uint32_t block,
-                         const TensorFormat& format, const std::vector<PlacedWeight>& weights)
-    : arch_(arch),
-      block_(block),
-      format_(format),
-      weights_(weights),
-      graph_(StrCat("block.", block, ".")) {}
+                         const std::vector<PlacedWeight>& weights)
+    : arch_(arch), block_(block), weights_(weights), graph_(StrCat("block.", block, ".")) {}
 
 const PlacedWeight* BlockWriter::Find(std::string_view role) const {
   const auto found = std::ranges::find_if(
@@ -21,37 +17,25 @@ const PlacedWeight* BlockWriter::Find(std::string_view role) const {
   return found != weights_.end() ? &*found : nullptr;
 }
 
-std::vector<std::string> BlockWriter::Use(std::string_view role) {
+const PlacedWeight& BlockWriter::Weight(std::string_view role) const {
   const PlacedWeight* weight = Find(role);
   CHECK_MSG(weight != nullptr, StrCat("block ", block_, " has no weight ", role));
-  const bool first = std::ranges::find(used_, weight) == used_.end();
-  if (first) used_.push_back(weight);
-  std::vector<std::string> names;
-  for (const onnx::Tensor& part : weight->parts) {
-    if (first) graph_.External(part);
-    names.push_back(part.name);
-  }
-  return names;
+  return *weight;
 }
 
 std::string BlockWriter::UseOne(std::string_view role) {
-  std::vector<std::string> names = Use(role);
-  CHECK(names.size() == 1);
-  return std::move(names.front());
-}
-
-model::WeightKind BlockWriter::StoredAs(std::string_view role) const {
-  const PlacedWeight* weight = Find(role);
-  CHECK_MSG(weight != nullptr, StrCat("block ", block_, " has no weight ", role));
-  return weight->stored_as;
+  const PlacedWeight& weight = Weight(role);
+  CHECK(weight.parts.size() == 1);
+  return graph_.External(weight.parts.front());
 }
 
 std::string BlockWriter::Linear(const std::string& role, const std::string& input,
                                 std::string output) {
   const std::string bias = role + "_bias";
   const bool biased = Has(bias);
-  std::string product = format_.AddProduct(graph_, role + ".product", input, Use(role),
-                                           biased ? std::string() : output);
+  const PlacedWeight& weight = Weight(role);
+  std::string product = weight.format->AddProduct(graph_, role + ".product", input, weight,
+                                                  biased ? std::string() : output);
   if (!biased) return product;
   return graph_.Add("Add", role + ".biased", {product, UseOne(bias)}, {}, std::move(output));
 }

@@ -18,22 +18,18 @@ namespace shoal::packer {
 class BlockWriter {
  public:
   // All of them must outlive the writer.
-  BlockWriter(const model::Architecture& arch, uint32_t block, const TensorFormat& format,
+  BlockWriter(const model::Architecture& arch, uint32_t block,
               const std::vector<PlacedWeight>& weights);
 
   const model::Architecture& arch() const { return arch_; }
-  const TensorFormat& format() const { return format_; }
   uint32_t block() const { return block_; }
   GraphBuilder& graph() { return graph_; }
 
-  // The names of a weight's initialisers, which become part of the graph by it. CHECKs that the
-  // block has the weight.
-  std::vector<std::string> Use(std::string_view role);
-  // The same of a weight that is stored as one initialiser.
+  // CHECKs that the block has the weight.
+  const PlacedWeight& Weight(std::string_view role) const;
+  // The name of a weight's one initialiser, which becomes part of the graph by it.
   std::string UseOne(std::string_view role);
   bool Has(std::string_view role) const { return Find(role) != nullptr; }
-  // How a weight is stored.
-  model::WeightKind StoredAs(std::string_view role) const;
 
   // x W^T, plus the bias of that role if there is one. The result's name is `output` if given.
   std::string Linear(const std::string& role, const std::string& input, std::string output = {});
@@ -66,9 +62,7 @@ class BlockWriter {
 
   const model::Architecture& arch_;
   const uint32_t block_;
-  const TensorFormat& format_;
   const std::vector<PlacedWeight>& weights_;
-  std::vector<const PlacedWeight*> used_;
   GraphBuilder graph_;
 };
 

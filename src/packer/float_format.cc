@@ -123,31 +123,30 @@ Status FloatFormat::Write(model::WeightKind kind, model::WeightReader& weight,
   return {};
 }
 
+std::string FloatFormat::AddMatrix(GraphBuilder& graph, const std::string& name,
+                                   const PlacedWeight& weight) const {
+  CHECK(weight.parts.size() == 1);
+  const std::string matrix = graph.External(weight.parts.front());
+  return type_ == DType::kF32 ? matrix : graph.CastToFloat(name + ".widen", matrix);
+}
+
 std::string FloatFormat::AddProduct(GraphBuilder& graph, const std::string& name,
-                                    const std::string& input, const std::vector<std::string>& parts,
+                                    const std::string& input, const PlacedWeight& weight,
                                     const std::string& output) const {
-  CHECK(parts.size() == 1);
-  std::string matrix = parts.front();
-  if (type_ != DType::kF32) matrix = graph.CastToFloat(name + ".widen", matrix);
-  return graph.Add("MatMul", name, {input, matrix}, {}, output);
+  return graph.Add("MatMul", name, {input, AddMatrix(graph, name, weight)}, {}, output);
 }
 
 std::string FloatFormat::AddHeadProduct(GraphBuilder& graph, const std::string& name,
                                         const std::string& input,
-                                        const std::vector<std::string>& parts) const {
-  return AddProduct(graph, name, input, parts, "");
+                                        const PlacedWeight& weight) const {
+  return AddProduct(graph, name, input, weight, "");
 }
 
 std::string FloatFormat::AddExperts(GraphBuilder& graph, const std::string& name,
                                     const ExpertInputs& inputs,
                                     std::vector<onnx::Attribute> attributes) const {
-  CHECK(inputs.in.size() == 1 && inputs.out.size() == 1);
-  std::string in = inputs.in.front();
-  std::string out = inputs.out.front();
-  if (type_ != DType::kF32) {
-    in = graph.CastToFloat(name + ".widen_in", in);
-    out = graph.CastToFloat(name + ".widen_out", out);
-  }
+  const std::string in = AddMatrix(graph, name + ".in", *inputs.in);
+  const std::string out = AddMatrix(graph, name + ".out", *inputs.out);
   const std::string result = graph.prefix() + name;
   graph.AddMicrosoft("MoE", name,
                      {inputs.rows, inputs.scores, in, inputs.in_bias, out, inputs.out_bias},
@@ -156,16 +155,16 @@ std::string FloatFormat::AddExperts(GraphBuilder& graph, const std::string& name
 }
 
 void FloatFormat::AddLookup(GraphBuilder& graph, const std::string& name, const std::string& ids,
-                            const std::vector<std::string>& parts, model::WeightKind kind,
-                            const std::string& output) const {
-  CHECK(parts.size() == 1);
+                            const PlacedWeight& weight, const std::string& output) const {
+  CHECK(weight.parts.size() == 1);
+  const std::string table = graph.External(weight.parts.front());
   const bool narrow = type_ != DType::kF32;
   const std::string rows_output = narrow ? std::string() : output;  // Only the last node's.
   std::string rows;
-  if (kind == model::WeightKind::kEmbedding) {
-    rows = graph.Add("Gather", name, {parts.front(), ids}, {{"axis", int64_t{0}}}, rows_output);
+  if (weight.stored_as == model::WeightKind::kEmbedding) {
+    rows = graph.Add("Gather", name, {table, ids}, {{"axis", int64_t{0}}}, rows_output);
   } else {
-    const std::string columns = graph.Add("Gather", name, {parts.front(), ids},
+    const std::string columns = graph.Add("Gather", name, {table, ids},
                                           {{"axis", int64_t{1}}});  // [hidden, batch, sequence]
     rows = graph.Add("Transpose", name + ".transpose", {columns},
                      {{"perm", std::vector<int64_t>{1, 2, 0}}}, rows_output);

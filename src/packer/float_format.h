@@ -17,17 +17,19 @@ class FloatFormat : public TensorFormat {
   Status Write(model::WeightKind kind, model::WeightReader& weight,
                store::BlobWriter& blob) const override;
   std::string AddProduct(GraphBuilder& graph, const std::string& name, const std::string& input,
-                         const std::vector<std::string>& parts,
-                         const std::string& output) const override;
+                         const PlacedWeight& weight, const std::string& output) const override;
   std::string AddHeadProduct(GraphBuilder& graph, const std::string& name, const std::string& input,
-                             const std::vector<std::string>& parts) const override;
+                             const PlacedWeight& weight) const override;
   std::string AddExperts(GraphBuilder& graph, const std::string& name, const ExpertInputs& inputs,
                          std::vector<onnx::Attribute> attributes) const override;
   void AddLookup(GraphBuilder& graph, const std::string& name, const std::string& ids,
-                 const std::vector<std::string>& parts, model::WeightKind kind,
-                 const std::string& output) const override;
+                 const PlacedWeight& weight, const std::string& output) const override;
 
  private:
+  // The stored matrix, widened if need be.
+  std::string AddMatrix(GraphBuilder& graph, const std::string& name,
+                        const PlacedWeight& weight) const;
+
   DType type_;
 };
 

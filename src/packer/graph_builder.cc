@@ -1,5 +1,6 @@
 #include "packer/graph_builder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"
@@ -16,8 +17,10 @@ void GraphBuilder::Output(std::string name, DType type, std::vector<onnx::Dim> d
   graph_.outputs.push_back({std::move(name), type, std::move(dims)});
 }
 
-void GraphBuilder::External(onnx::Tensor tensor) {
-  graph_.initializers.push_back(std::move(tensor));
+std::string GraphBuilder::External(const onnx::Tensor& tensor) {
+  const auto same = [&](const onnx::Tensor& known) { return known.name == tensor.name; };
+  if (std::ranges::none_of(graph_.initializers, same)) graph_.initializers.push_back(tensor);
+  return tensor.name;
 }
 
 std::string GraphBuilder::Constant(const std::string& name, const std::vector<int64_t>& values) {

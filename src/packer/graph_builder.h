@@ -21,8 +21,8 @@ class GraphBuilder {
   void Input(std::string name, DType type, std::vector<onnx::Dim> dims);
   // The value must be made by a node, under this very name.
   void Output(std::string name, DType type, std::vector<onnx::Dim> dims);
-  // Weights in a blob; `name` as it is.
-  void External(onnx::Tensor tensor);
+  // Weights in a blob; their name as it is. Returns it. The same tensor again is the same one.
+  std::string External(const onnx::Tensor& tensor);
   // A small int64 constant within the graph; returns its name.
   std::string Constant(const std::string& name, const std::vector<int64_t>& values);
 

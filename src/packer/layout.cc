@@ -9,7 +9,7 @@ namespace {
 // Appends a weight to the blob; its initialisers are called `name` and a suffix.
 void Append(LaidOutBlob& blob, const model::WeightSpec& spec, model::WeightKind stored_as,
             const std::string& name, const TensorFormat& format) {
-  PlacedWeight weight{spec, stored_as, {}};
+  PlacedWeight weight{spec, stored_as, &format, {}};
   for (const StoredPart& part : format.Parts(stored_as, spec.shape)) {
     blob.bytes = (blob.bytes + kPartAlignment - 1) / kPartAlignment * kPartAlignment;
     onnx::Tensor tensor;
@@ -25,12 +25,12 @@ void Append(LaidOutBlob& blob, const model::WeightSpec& spec, model::WeightKind 
 
 }  // namespace
 
-std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const TensorFormat& format) {
+std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const Recipe& recipe) {
   std::vector<LaidOutBlob> blobs;
   if (arch.tied) {
     LaidOutBlob shared{"shared", {}, {0, arch.layers + 1}, 0};
-    Append(shared, model::BlockWeights(arch, 0).front(), model::WeightKind::kMatrix, "shared.table",
-           format);
+    const model::WeightSpec table = model::BlockWeights(arch, 0).front();
+    Append(shared, table, model::WeightKind::kMatrix, "shared.table", recipe.FormatOf(table));
     blobs.push_back(std::move(shared));
   }
   for (uint32_t block = 0; block < arch.block_count(); ++block) {
@@ -42,7 +42,7 @@ std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const TensorFor
         groups.push_back({StrCat(blob.key, ".experts.", groups.size()), {}, {block}, 0});
       }
       LaidOutBlob& target = spec.expert_group ? groups[*spec.expert_group] : blob;
-      Append(target, spec, spec.kind, StrCat(blob.key, ".", spec.role), format);
+      Append(target, spec, spec.kind, StrCat(blob.key, ".", spec.role), recipe.FormatOf(spec));
     }
     if (!blob.weights.empty()) blobs.push_back(std::move(blob));
     for (LaidOutBlob& experts : groups) blobs.push_back(std::move(experts));

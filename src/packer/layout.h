@@ -7,7 +7,7 @@
 
 #include "model/architecture.h"
 #include "model/weights.h"
-#include "packer/block_graph.h"
+#include "packer/recipe.h"
 #include "packer/tensor_format.h"
 
 namespace shoal::packer {
@@ -25,6 +25,7 @@ struct LaidOutBlob {
 
 // In the order of the blocks. A block's weights lie together, each part at a multiple of
 // kPartAlignment; the table of tied embeddings lies alone, stored as the head's matrix.
-std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const TensorFormat& format);
+// The recipe must outlive the layout.
+std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const Recipe& recipe);
 
 }  // namespace shoal::packer

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/str_cat.h"
 
 namespace shoal::packer {
@@ -99,8 +100,9 @@ onnx::Model ExpertGroupGraph(BlockWriter& writer, uint32_t group) {
   // does not where it cannot tell that both have the same size: behind a -1.
   inputs.rows = graph.Reshape(prefix + "rows", routed, {0, -1, int64_t{arch.hidden}});
   inputs.scores = graph.Reshape(prefix + "scores", logs, {-1, count});
-  inputs.in = writer.Use(prefix + "in");
-  inputs.out = writer.Use(prefix + "out");
+  inputs.in = &writer.Weight(prefix + "in");
+  inputs.out = &writer.Weight(prefix + "out");
+  CHECK(inputs.in->format == inputs.out->format);
   if (mixture.bias) {
     inputs.in_bias = writer.UseOne(prefix + "in_bias");
     inputs.out_bias = writer.UseOne(prefix + "out_bias");
@@ -116,7 +118,7 @@ onnx::Model ExpertGroupGraph(BlockWriter& writer, uint32_t group) {
     attributes.push_back({"swiglu_limit", static_cast<float>(mixture.limit)});
   }
   const std::string mean =
-      writer.format().AddExperts(graph, prefix + "mean", inputs, std::move(attributes));
+      inputs.in->format->AddExperts(graph, prefix + "mean", inputs, std::move(attributes));
   const std::string output = StrCat("expert_sum.", writer.block(), ".", group);
   graph.Add("Mul", prefix + "sum", {mean, SumLast(graph, prefix + "weight", own)}, {}, output);
   writer.RowOutput(output, arch.hidden);

@@ -10,11 +10,12 @@
 #include "model/weights.h"
 #include "onnx/check.h"
 #include "onnx/write.h"
+#include "packer/block_graph.h"
 #include "packer/journal.h"
 #include "packer/layout.h"
+#include "packer/recipe.h"
 #include "packer/source.h"
 #include "packer/target.h"
-#include "packer/tensor_format.h"
 #include "store/blob_writer.h"
 #include "store/manifest.h"
 
@@ -27,15 +28,15 @@ namespace {
 // One run over one checkpoint into one folder that is ready for it.
 class Packing {
  public:
-  Packing(const PackOptions& options, const Source& source, const TensorFormat& format,
-          const Job& job, Journal& journal)
+  Packing(const PackOptions& options, const Source& source, const Recipe& recipe, const Job& job,
+          Journal& journal)
       : options_(options),
         source_(source),
         arch_(source.checkpoint.architecture()),
-        format_(format),
+        recipe_(recipe),
         job_(job),
         journal_(journal),
-        layout_(LayOut(arch_, format)) {
+        layout_(LayOut(arch_, recipe)) {
     for (const LaidOutBlob& blob : layout_) total_bytes_ += blob.bytes;
   }
 
@@ -50,7 +51,7 @@ class Packing {
       }
     }
     FillFacts();
-    store::Variant variant{std::string(format_.name()), "f32", {}};
+    store::Variant variant{std::string(recipe_.name()), "f32", {}};
     for (uint32_t index = 0; index < arch_.block_count(); ++index) {
       ASSIGN_OR_RETURN(store::Block block, PackBlock(index));
       variant.blocks.push_back(std::move(block));
@@ -89,7 +90,7 @@ class Packing {
       ASSIGN_OR_RETURN(model::WeightReader reader,
                        model::WeightReader::Open(source_.checkpoint, weight.spec));
       const uint64_t before = writer.bytes();
-      RETURN_IF_ERROR(format_.Write(weight.stored_as, reader, writer));
+      RETURN_IF_ERROR(weight.format->Write(weight.stored_as, reader, writer));
       reader.Forget();
       const onnx::ExternalData& last = *weight.parts.back().external;
       CHECK_MSG(writer.bytes() == last.offset + last.length,
@@ -124,7 +125,7 @@ class Packing {
         if (laid_out.blocks.size() > 1 && index != 0) weights.back().spec.role = "head";
       }
     }
-    const onnx::Model graph = BuildBlockGraph(arch_, index, format_, weights);
+    const onnx::Model graph = BuildBlockGraph(arch_, index, weights);
     RETURN_IF_ERROR(onnx::Check(graph));
     ASSIGN_OR_RETURN(const store::Blob blob,
                      store::WriteBlob(options_.pack, onnx::Serialize(graph)));
@@ -173,7 +174,7 @@ class Packing {
   const PackOptions& options_;
   const Source& source_;
   const model::Architecture& arch_;
-  const TensorFormat& format_;
+  const Recipe& recipe_;
   const Job& job_;
   Journal& journal_;
   std::vector<LaidOutBlob> layout_;
@@ -187,7 +188,7 @@ class Packing {
 }  // namespace
 
 Result<PackOutcome> PackCheckpoint(const PackOptions& options) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<TensorFormat> format, MakeTensorFormat(options.weights));
+  ASSIGN_OR_RETURN(const Recipe recipe, Recipe::Named(options.weights));
   ASSIGN_OR_RETURN(const Source source, OpenSource(options.checkpoint));
   RETURN_IF_ERROR(CheckTarget(options));
   Job job;
@@ -203,7 +204,7 @@ Result<PackOutcome> PackCheckpoint(const PackOptions& options) {
   ASSIGN_OR_RETURN(std::optional<PackOutcome> existing, FindExisting(options, job));
   if (existing) return *existing;
   ASSIGN_OR_RETURN(Journal journal, PrepareTarget(options, job));
-  return Packing(options, source, *format, job, journal).Run();
+  return Packing(options, source, recipe, job, journal).Run();
 }
 
 }  // namespace shoal::packer

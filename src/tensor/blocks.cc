@@ -16,7 +16,8 @@ using Codes = std::array<uint8_t, kBlockValues>;
 
 int ZeroCode(BlockFormat format) { return format == BlockFormat::kQ4 ? 8 : 128; }
 
-// The codes nearest to `values` under `scale`, and the squared error that they leave.
+// The codes nearest to `values` under `scale`, and the error that they leave: squared differences,
+// each weighed by the magnitude of its value.
 double Encode(BlockFormat format, const BlockValues& values, float scale, Codes& codes) {
   const int zero = ZeroCode(format);
   const float inverse = scale == 0 ? 0.0f : 1.0f / scale;
@@ -26,19 +27,20 @@ double Encode(BlockFormat format, const BlockValues& values, float scale, Codes&
                                   static_cast<float>(zero - 1));
     codes[i] = static_cast<uint8_t>(static_cast<int>(code) + zero);
     const double difference = static_cast<double>(values[i]) - static_cast<double>(code) * scale;
-    error += difference * difference;
+    error += std::fabs(values[i]) * difference * difference;
   }
   return error;
 }
 
-// For fixed codes, the scale of least squared error.
+// For fixed codes, the scale of least error.
 float BestScaleFor(BlockFormat format, const BlockValues& values, const Codes& codes) {
   double dot = 0;
   double norm = 0;
   for (size_t i = 0; i < kBlockValues; ++i) {
     const double code = codes[i] - ZeroCode(format);
-    dot += code * values[i];
-    norm += code * code;
+    const double weight = std::fabs(values[i]);
+    dot += weight * code * values[i];
+    norm += weight * code * code;
   }
   return norm == 0 ? 0.0f : static_cast<float>(dot / norm);
 }

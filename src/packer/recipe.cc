@@ -1,0 +1,59 @@
+#include "packer/recipe.h"
+
+#include <algorithm>
+
+#include "base/str_cat.h"
+#include "packer/float_format.h"
+#include "packer/quant_format.h"
+
+namespace shoal::packer {
+
+namespace {
+
+// Roles that q4 stores in q8. With latent attention keys and values come from kv_a.
+constexpr std::string_view kSensitive[] = {"table", "head", "k", "v", "o", "kv_a"};
+
+bool IsMatrixOfBlocks(const model::WeightSpec& spec) {
+  const bool matrix =
+      spec.kind == model::WeightKind::kMatrix || spec.kind == model::WeightKind::kEmbedding;
+  return matrix && spec.role != "positions" && spec.role != "router" &&
+         spec.shape[1] % kBlockValues == 0;
+}
+
+std::unique_ptr<TensorFormat> Float(DType type) { return std::make_unique<FloatFormat>(type); }
+std::unique_ptr<TensorFormat> Quant(BlockFormat format) {
+  return std::make_unique<QuantFormat>(format);
+}
+
+}  // namespace
+
+Result<Recipe> Recipe::Named(std::string_view name) {
+  Recipe recipe;
+  recipe.name_ = name;
+  if (name == "f32") {
+    recipe.matrices_ = Float(DType::kF32);
+    recipe.others_ = Float(DType::kF32);
+  } else if (name == "f16") {
+    recipe.matrices_ = Float(DType::kF16);
+    recipe.others_ = Float(DType::kF16);
+  } else if (name == "q8") {
+    recipe.matrices_ = Quant(BlockFormat::kQ8);
+    recipe.others_ = Float(DType::kF16);
+  } else if (name == "q4") {
+    recipe.matrices_ = Quant(BlockFormat::kQ4);
+    recipe.sensitive_ = Quant(BlockFormat::kQ8);
+    recipe.others_ = Float(DType::kF16);
+  } else {
+    return Fail(Code::kInvalidArgument,
+                StrCat("\"", name, "\" is not a weight format; formats: f32, f16, q8, q4"));
+  }
+  return recipe;
+}
+
+const TensorFormat& Recipe::FormatOf(const model::WeightSpec& spec) const {
+  if (!IsMatrixOfBlocks(spec)) return *others_;
+  const bool sensitive = std::ranges::find(kSensitive, spec.role) != std::end(kSensitive);
+  return sensitive && sensitive_ ? *sensitive_ : *matrices_;
+}
+
+}  // namespace shoal::packer
