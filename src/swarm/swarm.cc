@@ -94,6 +94,28 @@ double Swarm::TokensPerSecond(Micros now) const {
   return static_cast<double>(recent) * kSecond / static_cast<double>(span);
 }
 
+uint64_t Swarm::Fingerprint() const {
+  uint64_t hash = 0xcbf29ce484222325u;
+  const auto add = [&](uint64_t value) { hash = (hash ^ value) * 0x100000001b3u; };
+  for (const planner::Stage& stage : plan_.stages) {
+    add(stage.node.value);
+    add(stage.span.first << 16 | stage.span.last);
+  }
+  for (const auto& [node, volunteer] : volunteers_) {
+    add(node.value);
+    add(volunteer.generation);
+    add(static_cast<uint64_t>(volunteer.state));
+    add(volunteer.tokens_done);
+    add(static_cast<uint64_t>(volunteer.last_heard));
+  }
+  for (const auto& [id, session] : sessions_) {
+    add(id.value);
+    add(session.epoch.value);
+    for (const int32_t token : session.tokens) add(static_cast<uint64_t>(token));
+  }
+  return hash;
+}
+
 void Swarm::On(const Tick&, Micros now, Effects& out) {
   CheckHeartbeats(now, out);
   CheckSessions(now, out);

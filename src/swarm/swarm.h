@@ -94,6 +94,8 @@ class Swarm {
   uint64_t MissingBytes() const;
   // Over the last ten seconds.
   double TokensPerSecond(Micros now) const;
+  // A hash of the state: equal after the same events.
+  uint64_t Fingerprint() const;
 
  private:
   using Effects = std::vector<Effect>;

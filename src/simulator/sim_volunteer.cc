@@ -1,0 +1,513 @@
+#include "simulator/sim_volunteer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/str_cat.h"
+#include "simulator/toy_model.h"
+
+namespace shoal::simulator {
+
+namespace {
+
+constexpr Micros kLoadReport = kSecond;
+constexpr Micros kBuild = 50 * kMillisecond;
+
+void WriteHidden(uint64_t hidden, ByteVector& payload) {
+  ByteWriter out(payload);
+  for (int i = 0; i < 4; ++i) out.Write(static_cast<float>(hidden >> (16 * i) & 0xffff));
+}
+
+uint64_t ReadInput(const wire::Step& step, size_t row) {
+  if (step.type == wire::PayloadType::kTokens) {
+    int32_t token = 0;
+    std::memcpy(&token, step.payload.data() + 4 * row, 4);
+    return Embed(token);
+  }
+  uint64_t hidden = 0;
+  for (size_t i = 0; i < kHiddenWidth; ++i) {
+    float part = 0;
+    std::memcpy(&part, step.payload.data() + 4 * (row * kHiddenWidth + i), 4);
+    hidden |= static_cast<uint64_t>(part) << (16 * i);
+  }
+  return hidden;
+}
+
+}  // namespace
+
+SimVolunteer::SimVolunteer(NodeId node, VolunteerTraits traits, Timeline& timeline, Random random,
+                           Observer& observer, Plant plant, Send send)
+    : node_(node),
+      traits_(std::move(traits)),
+      timeline_(timeline),
+      random_(random),
+      observer_(observer),
+      plant_(plant),
+      send_(std::move(send)) {}
+
+SimVolunteer::~SimVolunteer() {
+  *alive_ = false;
+  DropSessions();
+}
+
+// --- Time --------------------------------------------------------------------------------------
+
+void SimVolunteer::Do(std::function<void()> what) {
+  if (frozen_) {
+    missed_.push_back(std::move(what));
+  } else {
+    what();
+  }
+}
+
+void SimVolunteer::After(Micros delay, std::function<void()> what) {
+  timeline_.After(delay, [this, alive = alive_, what = std::move(what)] {
+    if (*alive) Do(what);
+  });
+}
+
+void SimVolunteer::Thaw() {
+  frozen_ = false;
+  while (!missed_.empty() && !frozen_) {
+    const std::function<void()> what = std::move(missed_.front());
+    missed_.pop_front();
+    const std::shared_ptr<bool> alive = alive_;
+    what();
+    if (!*alive) return;
+  }
+}
+
+void SimVolunteer::Queue(Work work) {
+  work_.push_back(std::move(work));
+  if (!busy_) StartNext();
+}
+
+void SimVolunteer::QueueNow(std::function<void()> what) {
+  Queue({[] { return Micros{0}; }, std::move(what)});
+}
+
+void SimVolunteer::StartNext() {
+  while (!busy_ && !work_.empty()) {
+    Work work = std::move(work_.front());
+    work_.pop_front();
+    const Micros takes = work.start() * slowness_;
+    if (takes == 0) {
+      work.finish();
+      continue;
+    }
+    busy_ = true;
+    After(takes, [this, finish = std::move(work.finish)] {
+      finish();
+      busy_ = false;
+      StartNext();
+    });
+    return;
+  }
+}
+
+// --- Frames ------------------------------------------------------------------------------------
+
+void SimVolunteer::Receive(NodeId from, wire::Body body) {
+  Do([this, from, body = std::move(body)]() mutable {
+    std::visit([&](auto& frame) { On(from, frame); }, body);
+  });
+}
+
+void SimVolunteer::Fail(SessionId session, Epoch epoch, Code code, std::string detail) {
+  send_(kCoordinator, wire::ErrorFrame{.code = static_cast<uint8_t>(code),
+                                       .session = session,
+                                       .epoch = epoch,
+                                       .detail = std::move(detail)});
+}
+
+HeldKv SimVolunteer::Held(SessionId id, const Session& session) const {
+  return {node_, id, session.epoch, span_, session.next != kCoordinator};
+}
+
+void SimVolunteer::DropSessions() {
+  for (const auto& [id, session] : sessions_) observer_.Closed(node_, id);
+  sessions_.clear();
+}
+
+uint64_t SimVolunteer::MemoryUsed() const {
+  uint64_t positions = 0;
+  for (const auto& [id, session] : sessions_) positions += session.capacity;
+  return span_.size() * (traits_.block_bytes + positions * traits_.kv_bytes_per_position);
+}
+
+void SimVolunteer::On(NodeId, wire::Ping& ping) {
+  if (!ping.reply) send_(kCoordinator, wire::Ping{.nonce = ping.nonce, .reply = true});
+}
+
+void SimVolunteer::On(NodeId, wire::Assign& assign) {
+  DropSessions();
+  work_.clear();
+  span_ = {assign.first, assign.last};
+  generation_ = assign.generation;
+  loaded_ = false;
+  if (span_.empty()) return;
+  if (random_.NextDouble() < traits_.load_failures) {
+    After(kSecond, [this, generation = generation_] {
+      if (generation != generation_) return;
+      span_ = {};
+      send_(kCoordinator, wire::ErrorFrame{.code = static_cast<uint8_t>(Code::kResourceExhausted),
+                                           .generation = generation,
+                                           .detail = "out of memory"});
+    });
+    return;
+  }
+  uint64_t bytes = 0;
+  for (uint32_t b = span_.first; b < span_.last; ++b) {
+    if (traits_.cached.insert(b).second) bytes += traits_.block_bytes;
+  }
+  LoadOn(generation_, 0, bytes);
+}
+
+void SimVolunteer::LoadOn(uint32_t generation, uint64_t done, uint64_t total) {
+  if (generation != generation_) return;
+  if (done >= total) {
+    After(kBuild, [this, generation, total] {
+      if (generation != generation_) return;
+      loaded_ = true;
+      observer_.MemoryUsed(node_, MemoryUsed(), traits_.memory_bytes);
+      send_(kCoordinator, wire::Ready{.generation = generation,
+                                      .done = true,
+                                      .bytes_done = total,
+                                      .bytes_total = total,
+                                      .bytes_fetched = total});
+    });
+    return;
+  }
+  send_(kCoordinator,
+        wire::Ready{.generation = generation, .bytes_done = done, .bytes_total = total});
+  const auto part = static_cast<uint64_t>(traits_.load_bytes_per_second *
+                                          static_cast<double>(kLoadReport) / kSecond);
+  const uint64_t next = std::min(total, done + std::max<uint64_t>(part, 1));
+  const auto takes = static_cast<Micros>(static_cast<double>(next - done) * kSecond /
+                                         traits_.load_bytes_per_second);
+  After(takes, [this, generation, next, total] { LoadOn(generation, next, total); });
+}
+
+// --- Sessions ----------------------------------------------------------------------------------
+
+void SimVolunteer::On(NodeId, wire::Open& open) {
+  if (!loaded_ || open.generation != generation_) {
+    // The coordinator knows every generation that it gave and every one that became ready.
+    if (!loaded_ && open.generation == generation_) {
+      observer_.Misdirected(node_, "a session for blocks that have not been loaded");
+    }
+    Fail(open.session, open.epoch, Code::kFailedPrecondition, "another assignment is held");
+    return;
+  }
+  const auto known = sessions_.find(open.session);
+  if (known != sessions_.end() && open.epoch <= known->second.epoch) {
+    Fail(open.session, open.epoch, Code::kStaleEpoch, "older than what is open");
+    return;
+  }
+  if (known == sessions_.end() && open.keep != 0) {
+    Fail(open.session, open.epoch, Code::kOutOfRange, "nothing is held of it");
+    return;
+  }
+  const uint32_t before = known == sessions_.end() ? 0 : known->second.capacity;
+  const uint64_t used = MemoryUsed() + span_.size() * traits_.kv_bytes_per_position *
+                                           (uint64_t{open.capacity} - before);
+  observer_.MemoryUsed(node_, used, traits_.memory_bytes);
+  if (used > traits_.memory_bytes) {
+    Fail(open.session, open.epoch, Code::kResourceExhausted, "no room for its KV");
+    return;
+  }
+  Session& session = sessions_[open.session];
+  session.epoch = open.epoch;
+  session.next = open.next;
+  session.capacity = open.capacity;
+  session.cancelled = false;
+  session.failed = false;
+  session.cache.resize(span_.size());
+  observer_.Opened(Held(open.session, session));
+  const auto cut = [this, id = open.session, epoch = open.epoch, keep = open.keep] {
+    Truncate(id, epoch, keep);
+  };
+  if (plant_ == Plant::kLateRollback && open.keep > 0 && random_.Below(2) == 0) {
+    After(20 * kMillisecond, [this, cut] { QueueNow(cut); });
+  } else {
+    QueueNow(cut);
+  }
+}
+
+void SimVolunteer::Truncate(SessionId id, Epoch epoch, uint32_t length) {
+  const auto at = sessions_.find(id);
+  if (at == sessions_.end() || at->second.epoch != epoch) return;
+  Session& session = at->second;
+  if (length > session.held) {
+    Fail(id, epoch, Code::kOutOfRange,
+         StrCat("asked to keep ", length, " positions, ", session.held, " are held"));
+    return;
+  }
+  if (plant_ == Plant::kStaleKv) {
+    session.stale = std::max(session.stale, session.held);
+  } else {
+    for (std::vector<uint64_t>& block : session.cache) block.resize(length);
+  }
+  session.held = length;
+  if (session.outputs.size() > length) session.outputs.resize(length);
+  session.outputs_from = std::min(session.outputs_from, length);
+}
+
+void SimVolunteer::On(NodeId, wire::Cancel& cancel) {
+  const auto at = sessions_.find(cancel.session);
+  if (at != sessions_.end() && at->second.epoch == cancel.epoch) at->second.cancelled = true;
+}
+
+void SimVolunteer::On(NodeId, wire::Release& release) {
+  if (sessions_.erase(release.session) > 0) observer_.Closed(node_, release.session);
+}
+
+void SimVolunteer::On(NodeId, wire::Rollback& rollback) {
+  QueueNow([this, rollback] { Truncate(rollback.session, rollback.epoch, rollback.position); });
+}
+
+// --- Steps -------------------------------------------------------------------------------------
+
+void SimVolunteer::On(NodeId, wire::Step& step) {
+  // Both parts of the work look at the same step and at what the first made of it.
+  struct Running {
+    wire::Step step;
+    uint32_t generation;
+    std::vector<Group> groups;
+  };
+  const auto running = std::make_shared<Running>(Running{std::move(step), generation_, {}});
+  Queue({[this, running]() -> Micros {
+           if (!loaded_ || running->generation != generation_) return 0;
+           running->groups = RunGroups(running->step);
+           size_t rows = 0;
+           for (const Group& group : running->groups) rows += group.count;
+           if (rows == 0) return 0;
+           return traits_.fixed + static_cast<Micros>(rows * span_.size()) * traits_.block_row;
+         },
+         [this, running] {
+           if (running->generation == generation_) SendResults(running->step, running->groups);
+         }});
+}
+
+std::vector<SimVolunteer::Group> SimVolunteer::RunGroups(const wire::Step& step) {
+  std::vector<Group> groups;
+  for (size_t first = 0; first < step.rows.size();) {
+    const wire::Row& row = step.rows[first];
+    size_t end = first + 1;
+    while (end < step.rows.size() && step.rows[end].session == row.session) ++end;
+    Group group{row.session, row.epoch, first, end - first, row.position, {}};
+    first = end;
+    if (!Admit(group)) continue;
+    if (random_.NextDouble() < traits_.step_failures) {
+      sessions_.at(group.session).failed = true;
+      Fail(group.session, group.epoch, Code::kInternal, "the device was lost");
+      continue;
+    }
+    Session& session = sessions_.at(group.session);
+    for (size_t i = 0; i < group.count; ++i) {
+      group.outputs.push_back(RunRow(session, ReadInput(step, group.first + i)));
+    }
+    observer_.Computed(Held(group.session, session), group.position,
+                       static_cast<uint32_t>(group.count));
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+bool SimVolunteer::Admit(const Group& group) {
+  const auto at = sessions_.find(group.session);
+  if (at == sessions_.end()) {
+    Fail(group.session, group.epoch, Code::kNotFound, "not open here");
+    return false;
+  }
+  const Session& session = at->second;
+  const bool old = group.epoch < session.epoch;
+  if (old && plant_ != Plant::kAcceptOldEpoch) {
+    Fail(group.session, group.epoch, Code::kStaleEpoch, "the route was replaced");
+    return false;
+  }
+  if (group.epoch > session.epoch) {
+    observer_.Misdirected(node_, "a row of an epoch that was not opened here");
+    Fail(group.session, group.epoch, Code::kFailedPrecondition, "not opened yet");
+    return false;
+  }
+  if (session.cancelled) return false;
+  if (group.position != session.held) {
+    if (!old && !session.failed)
+      observer_.OutOfPlace(Held(group.session, session), group.position, session.held);
+    Fail(group.session, group.epoch, Code::kFailedPrecondition,
+         StrCat("position ", group.position, " came, ", session.held, " is next"));
+    return false;
+  }
+  if (group.position + group.count > session.capacity) {
+    Fail(group.session, group.epoch, Code::kOutOfRange, "past the session's capacity");
+    return false;
+  }
+  return true;
+}
+
+uint64_t SimVolunteer::RunRow(Session& session, uint64_t input) {
+  const uint32_t position = session.held;
+  uint64_t hidden = input;
+  for (uint32_t i = 0; i < span_.size(); ++i) {
+    std::vector<uint64_t>& cache = session.cache[i];
+    const uint64_t before = position == 0 ? 0 : cache[position - 1];
+    if (position < session.stale && position < cache.size()) {
+      hidden = BlockOutput(span_.first + i, cache[position]);  // Plant::kStaleKv.
+      continue;
+    }
+    const uint64_t entry = CacheEntry(before, hidden);
+    if (cache.size() == position) {
+      cache.push_back(entry);
+    } else {
+      cache[position] = entry;
+    }
+    hidden = BlockOutput(span_.first + i, entry);
+  }
+  ++session.held;
+  if (session.outputs.size() < position) session.outputs.resize(position);
+  session.outputs.push_back(hidden);
+  return hidden;
+}
+
+void SimVolunteer::SendResults(const wire::Step& step, const std::vector<Group>& groups) {
+  std::map<NodeId, wire::Step> onward;
+  std::vector<wire::Token> tokens;
+  for (const Group& group : groups) {
+    const auto at = sessions_.find(group.session);
+    if (at == sessions_.end()) continue;
+    const Session& session = at->second;
+    const bool current = session.epoch == group.epoch || plant_ == Plant::kAcceptOldEpoch;
+    if (!current || session.cancelled) continue;
+    for (size_t i = 0; i < group.count; ++i) {
+      const wire::Row& row = step.rows[group.first + i];
+      if (session.next == kCoordinator) {
+        if ((row.flags & wire::Row::kWantToken) == 0) continue;
+        if (!IsHead()) {
+          observer_.Misdirected(node_, "a token was asked of blocks without the head");
+          continue;
+        }
+        observer_.Sampled(Held(group.session, session), row.position + 1);
+        tokens.push_back({.session = group.session,
+                          .epoch = group.epoch,
+                          .position = row.position + 1,
+                          .token = TokenOf(group.outputs[i])});
+        continue;
+      }
+      wire::Step& next = onward[session.next];
+      for (const wire::Sampling& sampling : step.sampling) {
+        if (sampling.row != group.first + i) continue;
+        next.sampling.push_back(sampling);
+        next.sampling.back().row = static_cast<uint32_t>(next.rows.size());
+      }
+      next.type = wire::PayloadType::kF32;
+      next.width = kHiddenWidth;
+      next.rows.push_back(row);
+      WriteHidden(group.outputs[i], next.payload);
+    }
+  }
+  for (wire::Token& token : tokens) send_(kCoordinator, std::move(token));
+  for (auto& [next, message] : onward) send_(next, std::move(message));
+  if (groups.empty()) return;
+  uint32_t rows = 0;
+  for (const Group& group : groups) rows += static_cast<uint32_t>(group.count);
+  send_(kCoordinator,
+        wire::Report{.session = groups.front().session,
+                     .epoch = groups.front().epoch,
+                     .position = groups.front().position,
+                     .rows = rows,
+                     .first = span_.first,
+                     .last = span_.last,
+                     .compute_us = static_cast<uint64_t>(
+                         slowness_ * (traits_.fixed + rows * span_.size() * traits_.block_row))});
+}
+
+// --- Moving state ------------------------------------------------------------------------------
+
+void SimVolunteer::On(NodeId, wire::Replay& replay) {
+  QueueNow([this, replay] {
+    const auto at = sessions_.find(replay.session);
+    if (at == sessions_.end() || at->second.epoch != replay.epoch) return;
+    const Session& session = at->second;
+    if (replay.from < session.outputs_from || replay.to > session.outputs.size() ||
+        replay.from >= replay.to) {
+      Fail(replay.session, replay.epoch, Code::kDataLoss, "those inputs were not kept");
+      return;
+    }
+    for (uint32_t from = replay.from; from < replay.to;) {
+      const uint32_t to = std::min(replay.to, from + traits_.chunk_rows);
+      wire::Step step{.type = wire::PayloadType::kF32, .width = kHiddenWidth};
+      for (uint32_t p = from; p < to; ++p) {
+        step.rows.push_back({.session = replay.session,
+                             .epoch = replay.epoch,
+                             .position = p,
+                             .flags = wire::Row::kReplay});
+        WriteHidden(session.outputs[p], step.payload);
+      }
+      send_(replay.target, std::move(step));
+      from = to;
+    }
+  });
+}
+
+void SimVolunteer::On(NodeId, wire::KvExport& request) {
+  QueueNow([this, request] {
+    const auto at = sessions_.find(request.session);
+    if (at == sessions_.end() || at->second.epoch != request.epoch) return;
+    const Session& session = at->second;
+    if (request.first < span_.first || request.last > span_.last || request.to > session.held ||
+        request.from >= request.to) {
+      Fail(request.session, request.epoch, Code::kOutOfRange, "that KV is not held");
+      return;
+    }
+    for (uint32_t b = request.first; b < request.last; ++b) {
+      wire::KvImport import{.session = request.session,
+                            .epoch = request.epoch,
+                            .block = b,
+                            .from = request.from,
+                            .to = request.to};
+      const std::vector<uint64_t>& cache = session.cache[b - span_.first];
+      for (uint32_t p = request.from; p < request.to; ++p) WriteHidden(cache[p], import.payload);
+      // As many bytes on the link as real KV would be.
+      import.payload.resize(
+          std::max<size_t>(import.payload.size(),
+                           (request.to - request.from) * traits_.kv_bytes_per_position / 4 * 4));
+      send_(request.target, std::move(import));
+    }
+  });
+}
+
+void SimVolunteer::On(NodeId, wire::KvImport& import) {
+  QueueNow([this, import = std::move(import)] {
+    const auto at = sessions_.find(import.session);
+    if (at == sessions_.end() || at->second.epoch != import.epoch) return;
+    Session& session = at->second;
+    if (import.block < span_.first || import.block >= span_.last || import.from != session.held ||
+        import.to > session.capacity) {
+      Fail(import.session, import.epoch, Code::kOutOfRange,
+           "KV that does not continue what is held");
+      return;
+    }
+    wire::Step view{.type = wire::PayloadType::kF32, .width = kHiddenWidth};
+    view.payload = import.payload;
+    std::vector<uint64_t>& cache = session.cache[import.block - span_.first];
+    cache.resize(import.from);
+    for (uint32_t p = import.from; p < import.to; ++p) {
+      cache.push_back(ReadInput(view, p - import.from));
+    }
+    // Held once the last block's has come: blocks come in order.
+    if (import.block + 1 != span_.last) return;
+    session.held = import.to;
+    session.outputs.resize(import.to);
+    session.outputs_from = import.to;
+    send_(kCoordinator, wire::Report{.session = import.session,
+                                     .epoch = import.epoch,
+                                     .position = import.from,
+                                     .rows = import.to - import.from,
+                                     .first = span_.first,
+                                     .last = span_.last});
+  });
+}
+
+}  // namespace shoal::simulator

@@ -1,0 +1,331 @@
+#include "simulator/world.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/str_cat.h"
+#include "simulator/toy_model.h"
+#include "wire/codec.h"
+
+namespace shoal::simulator {
+
+namespace {
+
+constexpr double kBytesPerMbit = 125'000;
+constexpr uint64_t kMb = 1'000'000;
+
+swarm::Config ConfigOf(const Scenario& scenario) {
+  swarm::Config config;
+  planner::BlockCost block{.weight_bytes = static_cast<uint64_t>(scenario.block_mb * kMb),
+                           .kv_bytes_per_position = scenario.kv_bytes_per_position,
+                           .flops_per_token = 1,
+                           .hidden_bytes = 4 * kHiddenWidth};
+  config.blocks.assign(scenario.blocks, block);
+  config.vocab = kVocab;
+  config.positions = scenario.positions;
+  config.stages_min = scenario.stages_min;
+  config.chunk_rows = scenario.chunk_rows;
+  config.overhead_bytes = 0;
+  return config;
+}
+
+Micros Ms(double ms) { return static_cast<Micros>(ms * kMillisecond); }
+
+}  // namespace
+
+void Counters::Add(const Counters& other) {
+  sessions += other.sessions;
+  finished += other.finished;
+  failed += other.failed;
+  tokens += other.tokens;
+  losses += other.losses;
+  rebuilds += other.rebuilds;
+  bytes_loaded += other.bytes_loaded;
+  bytes_relayed += other.bytes_relayed;
+  frames += other.frames;
+}
+
+World::World(const Scenario& scenario, uint64_t seed, Plant plant, TraceSink trace)
+    : scenario_(scenario),
+      plant_(plant),
+      trace_(std::move(trace)),
+      random_(seed),
+      plant_random_(seed ^ 0x9a7),
+      checkers_(scenario.blocks, [this] { return timeline_.now(); }),
+      swarm_(ConfigOf(scenario)) {}
+
+void World::Trace(const std::string& line) {
+  if (!trace_) return;
+  trace_(StrCat(timeline_.now() / kMillisecond, " ms  ", line));
+}
+
+// --- Volunteers --------------------------------------------------------------------------------
+
+NodeId World::Join(uint64_t identity, std::set<uint32_t> cached) {
+  const NodeId node{next_node_++};
+  const Scenario& s = scenario_;
+  const auto block_bytes = static_cast<uint64_t>(s.block_mb * kMb);
+  VolunteerTraits traits;
+  const double blocks = s.memory_blocks.Draw(random_);
+  const double weights = blocks * static_cast<double>(block_bytes) * 1.1;
+  const double kv = s.kv_positions.Draw(random_) * blocks * s.kv_bytes_per_position;
+  traits.memory_bytes = static_cast<uint64_t>(weights + kv);
+  traits.block_bytes = block_bytes;
+  traits.kv_bytes_per_position = s.kv_bytes_per_position;
+  traits.blocks = s.blocks;
+  traits.chunk_rows = s.chunk_rows;
+  traits.block_row = std::max<Micros>(1, Ms(s.block_ms.Draw(random_)));
+  traits.fixed = Ms(s.fixed_ms.Draw(random_));
+  const double down = s.down_mbit.Draw(random_) * kBytesPerMbit;
+  traits.load_bytes_per_second = down;
+  traits.load_failures = s.load_failures;
+  traits.step_failures = s.step_failures;
+  traits.cached = std::move(cached);
+  const Micros latency = Ms(s.latency_ms.Draw(random_));
+  const Micros jitter = Ms(s.jitter_ms.Draw(random_));
+  const double loss = s.loss.Draw(random_);
+  Seat seat{nullptr, Link({latency, jitter, s.up_mbit.Draw(random_) * kBytesPerMbit, loss}),
+            Link({latency, jitter, down, loss})};
+  seat.identity = identity != 0 ? identity : next_identity_++;
+  const uint64_t memory = traits.memory_bytes;
+  seat.volunteer = std::make_unique<SimVolunteer>(
+      node, std::move(traits), timeline_, Random(random_.NextU64()), checkers_, plant_,
+      [this, node](NodeId to, wire::Body body) { SendUp(node, to, std::move(body)); });
+  seats_.insert_or_assign(node, std::move(seat));
+  Trace(StrCat("volunteer ", node.value, " joins with ", memory / kMb, " MB"));
+  timeline_.After(latency, [this, node, memory] {
+    const auto at = seats_.find(node);
+    if (at == seats_.end() || !at->second.connected) return;
+    Feed(swarm::VolunteerJoined{node, "toy", memory});
+  });
+  return node;
+}
+
+void World::Lose(NodeId node, Micros notice, const std::string& why) {
+  const auto at = seats_.find(node);
+  if (at == seats_.end() || !at->second.volunteer) return;
+  Trace(StrCat("volunteer ", node.value, " is lost: ", why, InUse(node) ? " (in use)" : ""));
+  if (InUse(node)) ++counters_.losses;
+  at->second.volunteer.reset();
+  timeline_.After(notice, [this, node, why] { Disconnect(node, why); });
+}
+
+void World::Leave(NodeId node, Micros patience) {
+  const auto at = seats_.find(node);
+  if (at == seats_.end() || !at->second.volunteer) return;
+  Trace(StrCat("volunteer ", node.value, " says that it leaves"));
+  SendUp(node, kCoordinator, wire::Leave{.reason = "closing"});
+  timeline_.After(patience, [this, node] { Lose(node, 0, "it left"); });
+}
+
+void World::Disconnect(NodeId node, const std::string& why) {
+  const auto at = seats_.find(node);
+  if (at == seats_.end() || !at->second.connected) return;
+  at->second.connected = false;
+  Feed(swarm::VolunteerLeft{node, why});
+  seats_.erase(node);
+}
+
+bool World::InUse(NodeId node) const {
+  return std::ranges::any_of(swarm_.plan().stages,
+                             [&](const planner::Stage& stage) { return stage.node == node; });
+}
+
+// --- Frames ------------------------------------------------------------------------------------
+
+void World::SendUp(NodeId from, NodeId to, wire::Body body) {
+  const auto at = seats_.find(from);
+  if (at == seats_.end()) return;
+  if (const auto* ready = std::get_if<wire::Ready>(&body); ready != nullptr && ready->done) {
+    counters_.bytes_loaded += ready->bytes_fetched;
+  }
+  auto frame = std::make_shared<ByteVector>(
+      wire::Encode(wire::Frame{.to = to, .from = from, .body = std::move(body)}));
+  const Micros arrives = at->second.up.Arrival(now(), frame->size(), random_);
+  timeline_.At(arrives, [this, from, frame] { Arrived(from, frame); });
+}
+
+void World::SendDown(NodeId to, std::shared_ptr<const ByteVector> frame) {
+  const auto at = seats_.find(to);
+  if (at == seats_.end() || !at->second.connected) return;
+  ++counters_.frames;
+  const Micros arrives = at->second.down.Arrival(now(), frame->size(), random_);
+  timeline_.At(arrives, [this, to, frame] {
+    const auto seat = seats_.find(to);
+    if (seat == seats_.end() || !seat->second.volunteer) return;
+    Result<wire::Frame> decoded = wire::Decode(*frame);
+    CHECK(decoded.has_value());
+    seat->second.volunteer->Receive(decoded->from, std::move(decoded->body));
+  });
+}
+
+void World::Arrived(NodeId from, std::shared_ptr<ByteVector> frame) {
+  const auto at = seats_.find(from);
+  if (at == seats_.end() || !at->second.connected) return;
+  const Result<wire::Header> header = wire::DecodeHeader(*frame);
+  CHECK(header.has_value());
+  Feed(swarm::VolunteerHeard{from});
+  if (header->to != kCoordinator) {
+    if (!swarm_.MayRelay(from, header->to)) return;
+    counters_.bytes_relayed += frame->size();
+    wire::StampFrom(*frame, from);
+    SendDown(header->to, frame);
+    return;
+  }
+  Result<wire::Frame> decoded = wire::Decode(*frame);
+  CHECK(decoded.has_value());
+  OnFrame(from, std::move(decoded->body));
+}
+
+void World::OnFrame(NodeId from, wire::Body body) {
+  if (auto* token = std::get_if<wire::Token>(&body)) {
+    Feed(swarm::TokenCame{from, std::move(*token)});
+  } else if (const auto* report = std::get_if<wire::Report>(&body)) {
+    Feed(swarm::StepReported{from, *report});
+  } else if (const auto* ready = std::get_if<wire::Ready>(&body)) {
+    Feed(swarm::StageProgress{from, *ready});
+  } else if (auto* error = std::get_if<wire::ErrorFrame>(&body)) {
+    Error reason{static_cast<Code>(error->code), std::move(error->detail)};
+    Trace(StrCat("volunteer ", from.value, ", session ", error->session.value, ": ",
+                 reason.ToString()));
+    if (error->generation != 0) {
+      Feed(swarm::StageFailed{from, error->generation, std::move(reason)});
+    } else if (error->session.value != 0) {
+      Feed(swarm::StepFailed{from, error->session, error->epoch, std::move(reason)});
+    }
+  } else if (std::holds_alternative<wire::Leave>(body)) {
+    SendDown(from, std::make_shared<const ByteVector>(wire::Encode(
+                       wire::Frame{.to = from, .body = wire::Bye{.reason = "thank you"}})));
+    if (InUse(from)) ++counters_.losses;
+    Disconnect(from, "it said goodbye");
+  }
+}
+
+// --- Clients -----------------------------------------------------------------------------------
+
+void World::Ask(SessionId session, uint32_t client, std::vector<int32_t> prompt,
+                uint32_t max_tokens) {
+  ++counters_.sessions;
+  checkers_.Asked(session, client, prompt, max_tokens);
+  Trace(StrCat("session ", session.value, " asks: ", prompt.size(), " + ", max_tokens));
+  Feed(swarm::SessionOpened{session, std::move(prompt), max_tokens, {}, {}});
+}
+
+void World::Cancel(SessionId session) {
+  if (!swarm_.sessions().contains(session)) return;
+  Trace(StrCat("session ", session.value, " is cancelled"));
+  checkers_.Cancelled(session);
+  Feed(swarm::SessionCancelled{session});
+}
+
+void World::Tick() { Feed(swarm::Tick{}); }
+
+// --- The swarm ---------------------------------------------------------------------------------
+
+void World::Feed(swarm::Event event) {
+  events_.push_back(std::move(event));
+  if (handling_) return;
+  handling_ = true;
+  while (!events_.empty()) {
+    swarm::Event next = std::move(events_.front());
+    events_.pop_front();
+    std::vector<swarm::Effect> effects = swarm_.Handle(next, now());
+    log_.emplace_back(std::move(next), now());
+    for (swarm::Effect& effect : effects) {
+      std::visit([this](auto& concrete) { Apply(concrete); }, effect);
+    }
+  }
+  handling_ = false;
+}
+
+void World::CheckReplay() {
+  swarm::Swarm again(swarm_.config());
+  for (const auto& [event, when] : log_) again.Handle(event, when);
+  if (again.Fingerprint() != swarm_.Fingerprint()) {
+    checkers_.Report("replay", "the log of events makes another state than the live one");
+  }
+}
+
+void World::Apply(swarm::AssignSpan& effect) {
+  Trace(StrCat("assign ", effect.node.value, " [", effect.span.first, ", ", effect.span.last,
+               ") generation ", effect.generation));
+  wire::Assign assign{.generation = effect.generation,
+                      .first = effect.span.first,
+                      .last = effect.span.last,
+                      .hidden = kHiddenWidth,
+                      .vocab = kVocab,
+                      .positions = scenario_.positions,
+                      .max_rows = scenario_.chunk_rows};
+  SendDown(effect.node, std::make_shared<const ByteVector>(wire::Encode(
+                            wire::Frame{.to = effect.node, .body = std::move(assign)})));
+}
+
+int World::Copies(const wire::Body& body) {
+  const auto often = [&](uint64_t one_in) { return plant_random_.Below(one_in) == 0; };
+  if (const auto* step = std::get_if<wire::Step>(&body)) {
+    const bool is_replay = (step->rows.front().flags & wire::Row::kReplay) != 0;
+    const bool wants = (step->rows.back().flags & wire::Row::kWantToken) != 0;
+    if (plant_ == Plant::kDropRebuild && is_replay && often(2)) return 0;
+    if (plant_ == Plant::kDoubleSend && often(40)) return 2;
+    if (plant_ == Plant::kLoseChunk && step->rows.size() > 1 && !wants && often(10)) return 0;
+  }
+  if (std::holds_alternative<wire::Replay>(body) && plant_ == Plant::kDropRebuild && often(2)) {
+    return 0;
+  }
+  if (std::holds_alternative<wire::Release>(body) && plant_ == Plant::kForgetLease && often(4)) {
+    return 0;
+  }
+  return 1;
+}
+
+void World::Apply(swarm::SendBody& effect) {
+  if (const auto* open = std::get_if<wire::Open>(&effect.body)) {
+    uint32_t& epoch = epochs_[open->session];
+    if (epoch != 0 && epoch != open->epoch.value) ++counters_.rebuilds;
+    epoch = open->epoch.value;
+    Trace(StrCat("open ", effect.to.value, " session ", open->session.value, " epoch ",
+                 open->epoch.value, " next ", open->next.value, " keep ", open->keep));
+  }
+  const int copies = plant_ == Plant::kNone ? 1 : Copies(effect.body);
+  if (copies == 0) return;
+  const auto frame = std::make_shared<const ByteVector>(
+      wire::Encode(wire::Frame{.to = effect.to, .body = std::move(effect.body)}));
+  for (int i = 0; i < copies; ++i) SendDown(effect.to, frame);
+}
+
+void World::Apply(swarm::TokenMade& effect) {
+  ++counters_.tokens;
+  checkers_.TokenMade(effect.session, effect.token.position, effect.token.token);
+}
+
+void World::Apply(swarm::SessionFinished& effect) {
+  ++counters_.finished;
+  Trace(StrCat("session ", effect.session.value, " is done"));
+  checkers_.Ended(effect.session, nullptr);
+}
+
+void World::Apply(swarm::SessionFailed& effect) {
+  ++counters_.failed;
+  Trace(StrCat("session ", effect.session.value, " fails: ", effect.error.ToString()));
+  checkers_.Ended(effect.session, &effect.error);
+}
+
+void World::Apply(swarm::DropVolunteer& effect) {
+  Trace(StrCat("volunteer ", effect.node.value, " is dropped: ", effect.reason.ToString()));
+  checkers_.Accused(effect.node, effect.reason);
+  const auto at = seats_.find(effect.node);
+  if (at == seats_.end()) return;
+  if (InUse(effect.node)) ++counters_.losses;
+  at->second.connected = false;
+  // It finds its socket closed, and may come back as somebody new.
+  std::set<uint32_t> cached;
+  const uint64_t identity = at->second.identity;
+  if (at->second.volunteer) cached = at->second.volunteer->traits().cached;
+  const bool lives = at->second.volunteer != nullptr && !at->second.volunteer->frozen();
+  timeline_.After(0, [this, node = effect.node] { seats_.erase(node); });
+  if (lives) timeline_.After(kSecond, [this, identity, cached] { Join(identity, cached); });
+}
+
+void World::Apply(swarm::Note& effect) { Trace(effect.what); }
+
+}  // namespace shoal::simulator
