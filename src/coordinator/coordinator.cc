@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/str_cat.h"
+#include "coordinator/admin/history.h"
 #include "coordinator/admin/status.h"
 #include "coordinator/api/api.h"
 #include "coordinator/api/parse_request.h"
@@ -76,10 +77,15 @@ Hub::Options HubOptions(const store::Manifest& manifest, const StageLibrary& lib
   return out;
 }
 
+constexpr std::string_view kStatusPath = "/status.json";
+constexpr std::string_view kHistoryPath = "/status/history.json";
+
 Door DoorOf(std::string_view path) {
   if (path.starts_with("/v1/")) return Door::kApi;
   if (path == "/volunteer") return Door::kVolunteers;
-  if (path == "/status.json" || path.starts_with("/blobs/")) return Door::kPublic;
+  if (path == kStatusPath || path == kHistoryPath || path.starts_with("/blobs/")) {
+    return Door::kPublic;
+  }
   return Door::kPages;
 }
 
@@ -101,7 +107,11 @@ struct Coordinator::Impl {
             {.answers = options.limits.answers,
              .answers_per_client = options.limits.answers_per_client}),
         site(options.pages),
-        is_private(!options.join_secret.empty()) {}
+        is_private(!options.join_secret.empty()),
+        sampling(loop) {
+    sampling.Every(std::chrono::seconds(History::kFinePeriodSeconds),
+                   [this] { history.Add(Look(hub, UnixSeconds())); });
+  }
 
   void Handle(net::Request request, net::Responder responder) {
     const Door door = DoorOf(request.path);
@@ -114,14 +124,18 @@ struct Coordinator::Impl {
       return api.Handle(std::move(request), std::move(responder), *std::move(client));
     }
     if (request.path.starts_with("/blobs/")) return library.Answer(request, std::move(responder));
-    if (request.path == "/status.json") {
-      net::Response response =
-          net::JsonResponse(200, StatusJson(hub, pack.manifest().name, is_private));
-      response.headers.Set("Cache-Control", "no-store");
-      net::AddIsolationHeaders(response.headers);
-      return responder.Send(std::move(response));
+    if (request.path == kStatusPath) {
+      return SendStatus(StatusJson(hub, pack.manifest().name, is_private), responder);
     }
+    if (request.path == kHistoryPath) return SendStatus(history.Json(), responder);
     responder.Send(site.Answer(request));
+  }
+
+  static void SendStatus(const std::string& json, net::Responder& responder) {
+    net::Response response = net::JsonResponse(200, json);
+    response.headers.Set("Cache-Control", "no-store");
+    net::AddIsolationHeaders(response.headers);
+    responder.Send(std::move(response));
   }
 
   net::EventLoop& loop;
@@ -133,6 +147,8 @@ struct Coordinator::Impl {
   api::Api api;
   net::StaticSite site;
   const bool is_private;
+  History history;
+  net::Timer sampling;
   std::unique_ptr<net::Server> server;
 };
 

@@ -43,6 +43,11 @@ json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const Volu
   return out;
 }
 
+// A full swarm answers, only not at once.
+bool IsReady(const Status& available) {
+  return available.has_value() || available.error().code == Code::kResourceExhausted;
+}
+
 }  // namespace
 
 std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_private) {
@@ -57,9 +62,8 @@ std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_pr
     route.push_back(json::object{{"id", stage.node.value},
                                  {"blocks", json::array{stage.span.first, stage.span.last}}});
   }
-  const bool is_full = !available && available.error().code == Code::kResourceExhausted;
   return json::serialize(
-      json::object{{"ready", available.has_value() || is_full},
+      json::object{{"ready", IsReady(available)},
                    {"detail", available ? "" : available.error().detail},
                    {"missing_bytes", swarm.MissingBytes()},
                    {"blocks", swarm.config().blocks.size()},
@@ -71,6 +75,15 @@ std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_pr
                    {"route", std::move(route)},
                    {"sessions", swarm.sessions().size()},
                    {"tokens_per_second", std::round(swarm.TokensPerSecond(hub.Now()) * 10) / 10}});
+}
+
+HistorySample Look(const Hub& hub, int64_t unix_seconds) {
+  const swarm::Swarm& swarm = hub.swarm();
+  return {.unix_seconds = unix_seconds,
+          .tokens_per_second = swarm.TokensPerSecond(hub.Now()),
+          .volunteers = static_cast<double>(swarm.volunteers().size()),
+          .answers = static_cast<double>(swarm.sessions().size()),
+          .available = IsReady(hub.Availability()) ? 1.0 : 0.0};
 }
 
 }  // namespace shoal

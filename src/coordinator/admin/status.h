@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "coordinator/admin/history.h"
 #include "coordinator/hub/hub.h"
 
 namespace shoal {
@@ -11,5 +12,8 @@ namespace shoal {
 // The serialised JSON.
 // `is_private`: joining needs a secret.
 std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_private);
+
+// The swarm as it is now, for the history.
+HistorySample Look(const Hub& hub, int64_t unix_seconds);
 
 }  // namespace shoal
