@@ -81,8 +81,6 @@ TEST_F(CommandTest, FailureIsOne) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"pack", Path("absent"), "-o", Path("other")}, "no such checkpoint folder"},
       {{"pack", Path("mamba"), "-o", Path("other")}, "model_type: \"mamba\" is not supported"},
-      {{"pack", GoldenFolder("llama3"), "-o", Path("other"), "--weights", "q4"},
-       "not yet supported by this version"},
       {{"pack", GoldenFolder("qwen2"), "-o", Path("pack")}, "--force replaces it"},
       {{"pack", "--verify", Path("absent")}, "no pack there"},
       {{"eval", Path("absent"), "--ids", "1", "--greedy", "1"}, "no pack there"},
@@ -109,6 +107,16 @@ TEST_F(CommandTest, FailureIsOne) {
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_NE(result.err.find("does not have the hash it is named by"), std::string::npos);
   }
+}
+
+TEST_F(CommandTest, SaysWhatAPackWouldBe) {
+  const std::string folder = SHOAL_SOURCE_DIR "/tests/golden/configs/deepseek-r1";
+  const CommandResult shapes = RunShoal({"pack", folder, "--shapes-only", "--weights", "f16"});
+  EXPECT_EQ(shapes.exit_code, 0) << shapes.err;
+  EXPECT_NE(shapes.out.find("671.03 B parameters (671026419200), 63 blocks"), std::string::npos)
+      << shapes.out;
+  EXPECT_NE(shapes.out.find("blocks 4 to 61: "), std::string::npos) << shapes.out;
+  EXPECT_EQ(RunShoal({"pack", folder, "--shapes-only", "-o", Path("pack")}).exit_code, 2);
 }
 
 TEST_F(CommandTest, StageWritesWhatAnExecutorNeeds) {

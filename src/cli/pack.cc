@@ -1,4 +1,5 @@
 // shoal pack CHECKPOINT -o PACK: makes a pack of a Hugging Face checkpoint.
+// shoal pack CHECKPOINT --shapes-only: says what the pack would be, without the weights.
 // shoal pack --verify PACK: reads every blob of a pack and compares its hashes.
 #include "store/pack.h"
 
@@ -11,6 +12,7 @@
 #include "cli/progress_bar.h"
 #include "packer/packer.h"
 #include "packer/recipe.h"
+#include "packer/shapes.h"
 #include "store/stage_graph.h"
 
 namespace shoal::cli {
@@ -24,6 +26,7 @@ struct PackArguments {
   std::string name;
   std::string verify;
   bool force = false;
+  bool shapes_only = false;
 };
 
 void PrintLine(const std::string& line) { std::fputs((line + "\n").c_str(), stdout); }
@@ -77,7 +80,27 @@ int MakePack(const PackArguments& arguments) {
   return kDone;
 }
 
+// What the pack would be, from the configuration alone.
+int ShowShapes(const PackArguments& arguments) {
+  const auto recipe = packer::Recipe::Named(arguments.weights);
+  if (!recipe) return ReportUsage(StrCat("--weights: ", recipe.error().detail));
+  const auto arch = packer::ReadShapes(arguments.checkpoint);
+  if (!arch) return ReportFailure(arch.error());
+  const std::string folder = std::filesystem::path(arguments.checkpoint).filename().string();
+  std::fputs(
+      packer::DescribeShapes(*arch, *recipe, arguments.name.empty() ? folder : arguments.name)
+          .c_str(),
+      stdout);
+  return kDone;
+}
+
 int RunPack(const PackArguments& arguments) {
+  if (arguments.shapes_only) {
+    if (arguments.checkpoint.empty() || !arguments.output.empty() || !arguments.verify.empty()) {
+      return ReportUsage("pack: expected CHECKPOINT --shapes-only, and no -o or --verify");
+    }
+    return ShowShapes(arguments);
+  }
   if (!arguments.verify.empty()) {
     if (!arguments.checkpoint.empty() || !arguments.output.empty()) {
       return ReportUsage("pack: --verify PACK takes neither a checkpoint nor -o");
@@ -101,6 +124,8 @@ void AddPack(CLI::App& app, int& exit_code) {
   command->add_option("--weights", arguments->weights, "f32 (default), f16, q8 or q4");
   command->add_option("--name", arguments->name, "of the model; default: the folder's name");
   command->add_option("--verify", arguments->verify, "compare the hashes of all blobs of a pack");
+  command->add_flag("--shapes-only", arguments->shapes_only,
+                    "say what the pack would be; CHECKPOINT needs its config.json alone");
   command->add_flag("--force", arguments->force, "replace what is there");
   command->callback([arguments, &exit_code] { exit_code = RunPack(*arguments); });
 }

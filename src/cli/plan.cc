@@ -10,6 +10,7 @@
 #include "cli/devices.h"
 #include "coordinator/hub/block_costs.h"
 #include "model/file.h"
+#include "packer/shapes.h"
 #include "planner/explain.h"
 #include "planner/what_if.h"
 #include "store/pack.h"
@@ -26,6 +27,8 @@ struct PlanArguments {
   std::string pack;
   std::string devices;
   bool f16_hops = false;
+  bool shapes_only = false;
+  std::string weights = "q4";
 };
 
 void PrintNames(const DevicesFile& devices) {
@@ -60,11 +63,22 @@ void PrintWhatIf(const DevicesFile& devices, bool has_plan) {
   }
 }
 
+// Of a pack, or of what a checkpoint would be packed to.
+Result<store::Manifest> ReadManifest(const PlanArguments& arguments) {
+  if (!arguments.shapes_only) {
+    ASSIGN_OR_RETURN(const store::Pack pack, store::Pack::Open(arguments.pack));
+    return pack.manifest();
+  }
+  ASSIGN_OR_RETURN(const packer::Recipe recipe, packer::Recipe::Named(arguments.weights));
+  ASSIGN_OR_RETURN(const model::Architecture arch, packer::ReadShapes(arguments.pack));
+  return packer::ShapesManifest(arch, recipe, arguments.pack);
+}
+
 Status RunPlan(const PlanArguments& arguments) {
-  ASSIGN_OR_RETURN(const store::Pack pack, store::Pack::Open(arguments.pack));
+  ASSIGN_OR_RETURN(const store::Manifest manifest, ReadManifest(arguments));
   ASSIGN_OR_RETURN(const std::string text, model::ReadFile(arguments.devices, kDevicesBytesMax));
   ASSIGN_OR_RETURN(DevicesFile devices, ParseDevices(text, arguments.devices));
-  devices.problem.blocks = BlockCostsOf(pack.manifest(), arguments.f16_hops ? 2 : 4);
+  devices.problem.blocks = BlockCostsOf(manifest, arguments.f16_hops ? 2 : 4);
   ASSIGN_OR_RETURN(const planner::PoolPlan plan, planner::PlanPool(devices.problem));
   PrintNames(devices);
   fmt::print("{}", planner::Describe(devices.problem, plan));
@@ -83,6 +97,10 @@ void AddPlan(CLI::App& app, int& exit_code) {
   const auto hop = std::make_shared<std::string>("f32");
   command->add_option("pack", arguments->pack, "the pack's folder")->required();
   command->add_option("--devices", arguments->devices, "the devices, a JSON file")->required();
+  command->add_flag("--shapes-only", arguments->shapes_only,
+                    "PACK is a checkpoint of which only the config.json is read");
+  command->add_option("--weights", arguments->weights, "with --shapes-only: f32, f16, q8 or q4")
+      ->capture_default_str();
   command->add_option("--hop", *hop, "precision of hidden states on the network")
       ->check(CLI::IsMember({"f32", "f16"}))
       ->capture_default_str();

@@ -25,6 +25,35 @@ void Append(LaidOutBlob& blob, const model::WeightSpec& spec, model::WeightKind 
 
 }  // namespace
 
+store::ModelFacts FactsOf(const model::Architecture& arch) {
+  return {.family = arch.family,
+          .hidden = arch.hidden,
+          .layers = arch.layers,
+          .vocab = arch.vocab,
+          .heads = arch.attention.heads,
+          .kv_heads = arch.attention.kv_heads,
+          .head_size = arch.attention.head_size,
+          .positions = arch.positions,
+          .params = model::TotalParams(arch)};
+}
+
+store::Block BlockFacts(const model::Architecture& arch, uint32_t index) {
+  store::Block block;
+  block.index = index;
+  block.kind = index == 0            ? store::BlockKind::kEmbedding
+               : arch.IsLayer(index) ? store::BlockKind::kLayer
+                                     : store::BlockKind::kHead;
+  if (arch.IsLayer(index)) {
+    const uint32_t size = arch.latent ? arch.latent->cached_size() : arch.attention.head_size;
+    block.kv = store::KvShape{arch.attention.kv_heads, size};
+  }
+  const model::BlockCosts costs = model::CostsOf(arch, index);
+  block.params = costs.params;
+  block.flops_per_token = costs.flops_per_token;
+  block.attention_flops_per_position = costs.attention_flops_per_position;
+  return block;
+}
+
 std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const Recipe& recipe) {
   std::vector<LaidOutBlob> blobs;
   if (arch.tied) {

@@ -9,6 +9,7 @@
 #include "model/weights.h"
 #include "packer/recipe.h"
 #include "packer/tensor_format.h"
+#include "store/manifest.h"
 
 namespace shoal::packer {
 
@@ -22,6 +23,10 @@ struct LaidOutBlob {
   std::vector<uint32_t> blocks;  // That read it.
   uint64_t bytes = 0;
 };
+
+// What a manifest says of the model and of a block without its weights: index, kind, KV and costs.
+store::ModelFacts FactsOf(const model::Architecture& arch);
+store::Block BlockFacts(const model::Architecture& arch, uint32_t index);
 
 // In the order of the blocks. A block's weights lie together, each part at a multiple of
 // kPartAlignment; the table of tied embeddings lies alone, stored as the head's matrix.

@@ -104,15 +104,7 @@ class Packing {
   }
 
   Result<store::Block> PackBlock(uint32_t index) {
-    store::Block block;
-    block.index = index;
-    block.kind = index == 0             ? store::BlockKind::kEmbedding
-                 : arch_.IsLayer(index) ? store::BlockKind::kLayer
-                                        : store::BlockKind::kHead;
-    if (arch_.IsLayer(index)) {
-      const uint32_t size = arch_.latent ? arch_.latent->cached_size() : arch_.attention.head_size;
-      block.kv = store::KvShape{arch_.attention.kv_heads, size};
-    }
+    store::Block block = BlockFacts(arch_, index);
     std::vector<PlacedWeight> weights;
     for (const LaidOutBlob& laid_out : layout_) {
       if (std::ranges::find(laid_out.blocks, index) == laid_out.blocks.end()) continue;
@@ -136,25 +128,13 @@ class Packing {
       ops.insert(node.domain.empty() ? node.op_type : StrCat(node.domain, ":", node.op_type));
     }
     block.ops.assign(ops.begin(), ops.end());
-    const model::BlockCosts costs = model::CostsOf(arch_, index);
-    block.params = costs.params;
-    block.flops_per_token = costs.flops_per_token;
-    block.attention_flops_per_position = costs.attention_flops_per_position;
     return block;
   }
 
   void FillFacts() {
     manifest_.name = job_.name;
     manifest_.origin = {job_.packer, job_.checkpoint};
-    manifest_.model = {.family = arch_.family,
-                       .hidden = arch_.hidden,
-                       .layers = arch_.layers,
-                       .vocab = arch_.vocab,
-                       .heads = arch_.attention.heads,
-                       .kv_heads = arch_.attention.kv_heads,
-                       .head_size = arch_.attention.head_size,
-                       .positions = arch_.positions,
-                       .params = model::TotalParams(arch_)};
+    manifest_.model = FactsOf(arch_);
     manifest_.ropes = arch_.ropes;
     manifest_.generation = source_.checkpoint.generation();
   }

@@ -1,6 +1,7 @@
 // What the planner has to know of a pack's blocks.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "planner/plan.h"
@@ -16,6 +17,10 @@ inline std::vector<planner::BlockCost> BlockCostsOf(const store::Manifest& manif
   for (const store::Block& block : manifest.variants.front().blocks) {
     const bool is_head = block.kind == store::BlockKind::kHead;
     const bool is_table = block.kind == store::BlockKind::kEmbedding;
+    // A mixture reads the chosen experts alone: two operations for every weight that is read.
+    const double read = block.params == 0 ? 1
+                                          : static_cast<double>(block.flops_per_token) /
+                                                (2 * static_cast<double>(block.params));
     costs.push_back(
         {.weight_bytes = block.weight_bytes,
          .kv_bytes_per_position =
@@ -24,7 +29,7 @@ inline std::vector<planner::BlockCost> BlockCostsOf(const store::Manifest& manif
          .flops_per_token_position = static_cast<double>(block.attention_flops_per_position),
          .hidden_bytes = uint64_t{manifest.model.hidden} * hop_bytes,
          .last_row_only = is_head,
-         .read_fraction = is_table ? 0.0 : 1.0});
+         .read_fraction = is_table ? 0.0 : std::min(1.0, read)});
   }
   return costs;
 }
