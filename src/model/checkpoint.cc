@@ -26,8 +26,12 @@ bool IsPlainName(std::string_view name) {
 
 Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
   std::error_code ignored;
+  if (folder.extension() == ".gguf" && std::filesystem::is_regular_file(folder, ignored)) {
+    return OpenGguf(folder);
+  }
   if (!std::filesystem::is_directory(folder, ignored)) {
-    return Fail(Code::kNotFound, StrCat(folder.string(), ": no such checkpoint folder"));
+    return Fail(Code::kNotFound,
+                StrCat(folder.string(), ": no such checkpoint folder or GGUF file"));
   }
   Checkpoint checkpoint;
   checkpoint.folder_ = folder;

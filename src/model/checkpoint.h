@@ -1,5 +1,5 @@
 // A Hugging Face checkpoint folder: config.json, weights in one safetensors file or in shards with
-// an index, and the files that go with them.
+// an index, and the files that go with them; or a GGUF file, which holds all that.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "model/architecture.h"
 #include "model/file.h"
+#include "model/gguf.h"
 #include "model/safetensors.h"
 
 namespace shoal::model {
@@ -19,7 +20,8 @@ class Checkpoint {
  public:
   // Reads config.json, generation_config.json if there is one, the index and every safetensors
   // header. The files named by an index must lie in the folder itself, and hold what it says.
-  static Result<Checkpoint> Open(const std::filesystem::path& folder);
+  // `path` may also name a GGUF file (model/gguf_model.h), or the first of several.
+  static Result<Checkpoint> Open(const std::filesystem::path& path);
 
   const std::filesystem::path& folder() const { return folder_; }
   const std::string& config_json() const { return config_json_; }
@@ -30,6 +32,9 @@ class Checkpoint {
   // By name, without the prefix that some files of a family have (Family::optional_prefix).
   // Quantised ones are there as what they stand for (model/quantised.h).
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
+
+  // Of a GGUF file its metadata, among them the tokenizer; null for a folder.
+  const Gguf* gguf() const { return ggufs_.empty() ? nullptr : &ggufs_.front(); }
 
   // The weight files, whole, by file name.
   struct WeightFile {
@@ -43,6 +48,7 @@ class Checkpoint {
 
  private:
   std::string KeyOf(const std::string& name) const;
+  static Result<Checkpoint> OpenGguf(const std::filesystem::path& file);
   Status AddFile(const std::string& name);
   Status AddShards(const std::string& index_json);
 
@@ -52,6 +58,7 @@ class Checkpoint {
   Architecture architecture_;
   GenerationDefaults generation_;
   std::vector<WeightFile> files_;
+  std::vector<Gguf> ggufs_;  // Of each file.
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
 
