@@ -6,8 +6,9 @@
 
 namespace shoal::cli {
 
-AddCommand AddPack, AddEval, AddStage, AddServe, AddPlan;
+AddCommand AddPack, AddEval, AddStage, AddServe, AddPlan, AddBench;
 
-inline constexpr AddCommand* kCommands[] = {AddPack, AddServe, AddPlan, AddEval, AddStage};
+inline constexpr AddCommand* kCommands[] = {AddPack, AddServe, AddPlan,
+                                            AddEval, AddStage, AddBench};
 
 }  // namespace shoal::cli
