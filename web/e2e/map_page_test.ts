@@ -1,0 +1,114 @@
+// The live map in each of its states, with swarms of up to 200 volunteers.
+
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+
+import { lookAt } from "./harness/looks.ts";
+import { PageServer } from "./harness/page_server.ts";
+import { readyStatus, swarmStatus } from "./harness/statuses.ts";
+import { openBrowser } from "./harness/tabs.ts";
+
+const columns = ["t", "tokens_per_second", "volunteers", "answers", "available"];
+const now = 1_800_000_000;
+
+// Ups and downs, and a gap in which the coordinator was away.
+function series(period: number, count: number) {
+  const samples = Array.from({ length: count }, (_, index) => {
+    const wave = Math.sin(index / 17) + Math.sin(index / 5) / 2;
+    const isDown = index > count * 0.6 && index < count * 0.65;
+    const speed = isDown ? 0 : 18 + 6 * wave;
+    return [now + index * period, speed, 3 + Math.round(wave + 1), 1, isDown ? 0 : 1];
+  });
+  return { period_s: period, columns, samples: samples.filter((_, i) => i < count / 4 || i > count / 3) };
+}
+
+let server: PageServer;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await PageServer.start();
+  server.history = { series: [series(10, 360), series(300, 288)] };
+  browser = await openBrowser();
+});
+
+afterAll(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+it.each([
+  ["map-ready", readyStatus],
+  ["map-missing", swarmStatus({ holders: 2, needed: 6, blocks: 34 })],
+  ["map-loading", swarmStatus({ holders: 3, loading: 1 })],
+  ["map-empty", { ...swarmStatus({ holders: 0 }), missing_bytes: 140e9, blocks: 82 }],
+  ["map-many", swarmStatus({ holders: 200, needed: 20, blocks: 82, spares: 0 })],
+])("%s", async (name, status) => {
+  server.status = status;
+  const { volunteers } = status as { volunteers: unknown[] };
+  await lookAt(browser, {
+    name,
+    url: `${server.url}/map`,
+    prepare: async (page) => {
+      const count = (): Promise<number> => page.getByTestId("map-volunteer").count();
+      await expect.poll(count, { timeout: 10_000 }).toBe(volunteers.length);
+      await page.locator(".chart .line").first().waitFor();
+    },
+  });
+});
+
+it("map-offline", async () => {
+  server.status = undefined;
+  await lookAt(browser, {
+    name: "map-offline",
+    url: `${server.url}/map`,
+    prepare: (page) => page.getByTestId("map-health").getByText("No answer").waitFor(),
+  });
+});
+
+it("says how many devices of which size would do", async () => {
+  server.status = swarmStatus({ holders: 2, needed: 6, blocks: 34 });
+  const page = await browser.newPage();
+  await page.goto(`${server.url}/map`);
+  const needs = page.getByTestId("map-needs").locator("li");
+  await needs.first().waitFor();
+  expect(await needs.allTextContents()).toEqual([
+    "about 1 phone (512 MB each)",
+    "about 1 laptop (2 GB each)",
+    "about 1 desktop with a graphics card (8 GB each)",
+  ]);
+  expect(await page.getByTestId("map-missing").count()).toBe(1);
+  await page.close();
+});
+
+it("shows 200 volunteers that come, go and work without a long task", async () => {
+  const page = await browser.newPage();
+  server.status = swarmStatus({ holders: 200, needed: 20, blocks: 82 });
+  await page.addInitScript(() => {
+    const tasks: number[] = [];
+    Object.assign(globalThis, { tasks });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) tasks.push(entry.duration);
+    }).observe({ type: "longtask" });
+  });
+  await page.goto(`${server.url}/map`);
+  await expect.poll(() => page.getByTestId("map-volunteer").count()).toBe(200);
+  const take = () =>
+    page.evaluate(() => (globalThis as unknown as { tasks: number[] }).tasks.splice(0));
+  const first = await take();
+  const kept = await page.getByTestId("map-volunteer").first().elementHandle();
+  for (let look = 0; look < 4; ++look) {
+    const status = swarmStatus({ holders: 195 + look, needed: 20, blocks: 82 });
+    for (const volunteer of status["volunteers"] as { tokens_done: number }[]) {
+      volunteer.tokens_done += 40 * (look + 1);
+    }
+    server.status = status;
+    const count = (): Promise<number> => page.getByTestId("map-volunteer").count();
+    await expect.poll(count, { timeout: 10_000 }).toBe(195 + look);
+  }
+  const later = await take();
+  console.log(`200 volunteers: first look ${first.map(Math.round)} ms, later ${later.map(Math.round)} ms`);
+  expect(Math.max(0, ...later)).toBeLessThan(100);
+  // The rows are the same ones, changed in place.
+  expect(await kept!.evaluate((row) => row.isConnected)).toBe(true);
+  await page.close();
+});
