@@ -17,8 +17,8 @@ namespace shoal::model {
 class WeightReader {
  public:
   // Checks that the pieces' tensors are in the checkpoint, with the shapes that the architecture
-  // asks for, and all of one type: bf16, f16, f32 or encoded. kInvalidArgument and kUnimplemented name the
-  // tensor. The checkpoint and the spec must outlive the reader.
+  // asks for, and all of one type: bf16, f16, f32 or encoded. kInvalidArgument and kUnimplemented
+  // name the tensor. The checkpoint and the spec must outlive the reader.
   static Result<WeightReader> Open(const Checkpoint& checkpoint, const WeightSpec& spec);
 
   const WeightSpec& spec() const { return *spec_; }
@@ -28,8 +28,8 @@ class WeightReader {
   // checkpoint itself where that holds the values in order, else of a copy that lives until the
   // next call. Any slice may be read again.
   TensorView Slice(uint64_t index);
-  // Row `row` of slice `index` as codes (encoding.h), with its scales and zero points; nothing where
-  // the checkpoint does not store it so. The slice is a matrix.
+  // Row `row` of slice `index`, a matrix, as codes with scales and zero points (encoding.h);
+  // nothing where the checkpoint does not store it so.
   struct CodedRow {
     const CodedMatrix* matrix = nullptr;
     uint64_t row = 0;  // Of `matrix`.

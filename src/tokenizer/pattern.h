@@ -22,8 +22,7 @@ class Pattern {
 
   // Matches from left to right without overlap. An empty string pattern matches nowhere.
   Result<std::vector<Span>> FindAll(std::string_view text) const;
-  // Every match replaced. In the content for a regular expression, $1 and the like stand for
-  // groups.
+  // Every match replaced by the content as it is.
   Result<std::string> ReplaceAll(std::string_view text, std::string_view content) const;
 
  private:
