@@ -108,7 +108,7 @@ describe.skipIf(whyNot !== undefined)("on another machine's address", () => {
     for (const path of ["/lend", "/lend#secret=another"]) {
       const tab = await lend(path);
       const problem = tab.page.getByTestId("lend-problem");
-      await problem.getByText(/private/).waitFor();
+      await problem.getByText(/private/).first().waitFor();
       expect((await coordinator.status()).volunteers).toEqual([]);
     }
   });
@@ -194,5 +194,16 @@ describe.skipIf(whyNot !== undefined)("on another machine's address", () => {
       expect(await tries("/v1/models", {})).toBe(401);
       expect(await joins()).toBe(101);
     });
+  });
+
+  it("says on an insecure page why it cannot lend, and what to do", async () => {
+    await serve([]);
+    const tab = await Tab.open(coordinator.url, "/lend");
+    tabs.push(tab);
+    expect(await tab.page.evaluate(() => isSecureContext)).toBe(false);
+    const problem = tab.page.getByTestId("lend-problem");
+    await problem.getByText(/HTTPS/).first().waitFor();
+    expect(await problem.textContent()).toMatch(/open it by its https:\/\/ address/i);
+    expect(coordinator.log).toContain("--tls self");
   });
 });
