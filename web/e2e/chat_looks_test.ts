@@ -99,7 +99,7 @@ it("streaming", async () => {
 });
 
 it("an answer with code, formulas and a table; versions; a second chat", async () => {
-  server.answering = () => ({ kind: "pieces", pieces: inPieces(rich) });
+  server.answering = () => ({ kind: "pieces", pieces: inPieces(rich, 15) });
   await lookAt(browser, {
     name: "chat-answer",
     url: server.url,

@@ -2,6 +2,7 @@
 // through them.
 
 import { el, plural, setText } from "./dom.ts";
+import { hueOf } from "./hue.ts";
 import { formatCount, formatSize } from "./size.ts";
 import { describeBlocks, unheldRanges, type Status, type VolunteerStatus } from "./status.ts";
 
@@ -112,18 +113,13 @@ function segment(
 ): HTMLElement {
   return el("div", {
     class: loading ? "map-segment loading" : "map-segment",
-    style: `${place(from, to, blocks)}; --hue: ${hue(index)}`,
+    style: `${place(from, to, blocks)}; --hue: ${hueOf(index)}`,
   });
 }
 
 function place(from: number, to: number, blocks: number): string {
   const percent = (count: number): string => `${(100 * count) / blocks}%`;
   return `left: ${percent(from)}; width: ${percent(Math.min(to, blocks) - from)}`;
-}
-
-// Neighbours are far apart on the colour wheel.
-function hue(index: number): number {
-  return (188 + index * 47) % 360;
 }
 
 function missingRow(ranges: [number, number][], blocks: number): HTMLElement {

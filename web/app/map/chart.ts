@@ -22,7 +22,8 @@ function svg(tag: string, attributes: Record<string, string | number>): SVGEleme
 
 export function chart(series: Series, { title, unit, value, top }: ChartOptions): HTMLElement {
   const values = series.samples.map(value);
-  const max = top ?? niceTop(Math.max(0, ...values));
+  // Some room above the line, for the number at the top.
+  const max = top ?? niceTop(Math.max(0, ...values) * 1.15);
   const mean = values.reduce((sum, each) => sum + each, 0) / Math.max(1, values.length);
   const words = `${title}: now ${format(values.at(-1) ?? 0)} ${unit}, on average ${format(mean)}`;
   const first = series.samples[0]?.t ?? 0;

@@ -2,6 +2,7 @@
 // holds what, and how it went.
 
 import { byId, el, plural, setText } from "../common/dom.ts";
+import { hueOf } from "../common/hue.ts";
 import { formatSize } from "../common/size.ts";
 import { stagesOf, unheldRanges, watchStatus, describeBlocks, type Status } from "../common/status.ts";
 import { chart } from "./chart.ts";
@@ -109,13 +110,14 @@ function showCoverage(status: Status): void {
   );
   byId("copies", HTMLElement).dataset["missing"] = String(isMissing);
   setText(byId("layers", HTMLElement), status.blocks > 2 ? plural(status.blocks - 2, "layer") : "");
+  byId("route", HTMLElement).dataset["many"] = String(stages.length > 8);
   byId("route", HTMLElement).replaceChildren(
     ...stages.map(({ id, blocks }, index) =>
       el(
         "span",
         {
           class: id === 0 ? "route-stage missing" : "route-stage",
-          style: `flex-grow: ${blocks[1] - blocks[0]}; --hue: ${(188 + index * 47) % 360}`,
+          style: `flex-grow: ${blocks[1] - blocks[0]}; --hue: ${hueOf(index)}`,
           title: `${describeBlocks(blocks, status.blocks)}: ${id === 0 ? "nobody" : `volunteer ${id}`}`,
         },
         stages.length <= 24 && id !== 0 ? `#${id}` : "",
