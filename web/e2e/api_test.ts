@@ -238,7 +238,8 @@ describe("stop sequences", () => {
   async function acrossABorder(): Promise<string> {
     const params = { ...ask(tale.prompt), max_tokens: 24, logprobs: true };
     const tokens = (await chat(params)).choices[0]!.logprobs!.content!.map(({ token }) => token);
-    const at = tokens.findIndex((token, i) => i > 8 && token.length > 2 && tokens[i + 1]!.length > 2);
+    const isLong = (at: number): boolean => tokens[at]!.length > 2;
+    const at = tokens.findIndex((_token, i) => i > 8 && isLong(i) && isLong(i + 1));
     expect(at).toBeGreaterThan(0);
     return tokens[at]!.slice(-2) + tokens[at + 1]!.slice(0, 2);
   }
