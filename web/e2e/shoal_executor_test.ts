@@ -6,7 +6,7 @@ import { completeIds } from "./harness/ask.ts";
 import { Coordinator } from "./harness/coordinator.ts";
 import { storyteller } from "./harness/paths.ts";
 import { certainSteps, prompts } from "./harness/reference.ts";
-import { pack } from "./harness/shoal.ts";
+import { evalGreedy, pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
 
 let coordinator: Coordinator | undefined;
@@ -37,5 +37,21 @@ describe("the executor shoal", () => {
       expect(ids.slice(0, certain)).toEqual(prompt.greedy_ids.slice(0, certain));
     }
     for (const tab of tabs) expect(tab.errors).toEqual([]);
+  });
+
+  it("gives the text of one native process with q4 weights, to the bit", async () => {
+    const folder = await pack("storyteller", storyteller, "q4");
+    coordinator = await Coordinator.start(folder, "--stages", "2");
+    for (let i = 0; i < 2; ++i) {
+      const path = "/lend?auto=1&executor=shoal&memory=512M";
+      tabs.push(await Tab.open(coordinator.url, path));
+    }
+    const { volunteers } = await coordinator.untilReady();
+    const cuts = volunteers.flatMap(({ blocks }) => blocks.map(([from]) => from)).filter(Boolean);
+    for (const { prompt_ids: prompt } of prompts) {
+      const ids = await completeIds(coordinator.client, prompt, { maxTokens: 64 });
+      const native = await evalGreedy(folder, prompt, ids.length, cuts, "f32");
+      expect(ids).toEqual(native);
+    }
   });
 });

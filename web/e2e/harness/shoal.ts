@@ -51,6 +51,21 @@ export async function evalLogits(packFolder: string, ids: number[]): Promise<Flo
   return readNpy(file).data;
 }
 
+// What `shoal eval` answers in one process, greedily: `count` ids, over stages cut at `cuts`.
+export async function evalGreedy(
+  packFolder: string,
+  ids: number[],
+  count: number,
+  cuts: number[],
+  hop: "f32" | "f16",
+): Promise<number[]> {
+  const where = ["--cuts", cuts.join(","), "--hop", hop];
+  const out = await shoal(
+    ...["eval", packFolder, "--ids", ids.join(","), "--greedy", String(count), ...where],
+  );
+  return out.trim().split(/[\s,]+/).map(Number);
+}
+
 // The number of blocks, which is the number of layers and two.
 export function blockCount(packFolder: string): number {
   const manifest = JSON.parse(readFileSync(`${packFolder}/manifest.json`, "utf8")) as {
