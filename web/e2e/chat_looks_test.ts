@@ -49,7 +49,10 @@ async function ask(page: Page, text: string): Promise<void> {
 }
 
 async function answered(page: Page, count = 1): Promise<void> {
-  await page.getByTestId("message-facts").nth(count - 1).waitFor();
+  await page
+    .getByTestId("message-facts")
+    .nth(count - 1)
+    .waitFor();
 }
 
 it("empty", async () => {
@@ -121,7 +124,9 @@ it("an answer with code, formulas and a table; versions; a second chat", async (
 
 it("right to left", async () => {
   const text =
-    "\u05e9\u05dc\u05d5\u05dd! \u05d4\u05de\u05d5\u05d3\u05dc \u05e8\u05e5 **\u05d1\u05d3\u05e4\u05d3\u05e4\u05e0\u05d9\u05dd** \u05e8\u05d1\u05d9\u05dd.\n\n- \u05e9\u05db\u05d1\u05d4 1\n- \u05e9\u05db\u05d1\u05d4 2\n\n```js\nlet x = 1;\n```";
+    "\u05e9\u05dc\u05d5\u05dd! \u05d4\u05de\u05d5\u05d3\u05dc \u05e8\u05e5 " +
+    "**\u05d1\u05d3\u05e4\u05d3\u05e4\u05e0\u05d9\u05dd** \u05e8\u05d1\u05d9\u05dd.\n\n" +
+    "- \u05e9\u05db\u05d1\u05d4 1\n- \u05e9\u05db\u05d1\u05d4 2\n\n```js\nlet x = 1;\n```";
   server.answering = () => ({ kind: "pieces", pieces: inPieces(text) });
   await lookAt(browser, {
     name: "chat-rtl",

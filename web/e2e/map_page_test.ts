@@ -19,7 +19,11 @@ function series(period: number, count: number) {
     const speed = isDown ? 0 : 18 + 6 * wave;
     return [now + index * period, speed, 3 + Math.round(wave + 1), 1, isDown ? 0 : 1];
   });
-  return { period_s: period, columns, samples: samples.filter((_, i) => i < count / 4 || i > count / 3) };
+  return {
+    period_s: period,
+    columns,
+    samples: samples.filter((_, i) => i < count / 4 || i > count / 3),
+  };
 }
 
 let server: PageServer;
@@ -106,7 +110,9 @@ it("shows 200 volunteers that come, go and work without a long task", async () =
     await expect.poll(count, { timeout: 10_000 }).toBe(195 + look);
   }
   const later = await take();
-  console.log(`200 volunteers: first look ${first.map(Math.round)} ms, later ${later.map(Math.round)} ms`);
+  console.log(
+    `200 volunteers: first look ${first.map(Math.round)} ms, later ${later.map(Math.round)} ms`,
+  );
   expect(Math.max(0, ...later)).toBeLessThan(100);
   // The rows are the same ones, changed in place.
   expect(await kept!.evaluate((row) => row.isConnected)).toBe(true);

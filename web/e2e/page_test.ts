@@ -108,7 +108,10 @@ it("streams an answer", async () => {
   const words = (all: string): string => all.replace(/\s+/g, " ").trim();
   expect(words(text)).toContain(words(brief.greedy_text.replace("<|end|>", "")));
   expect(text).not.toContain("<|end|>");
-  const facts = (await answer.getByTestId("message-facts").textContent())!.replaceAll("\u00a0", " ");
+  const facts = (await answer.getByTestId("message-facts").textContent())!.replaceAll(
+    "\u00a0",
+    " ",
+  );
   expect(facts).toMatch(/tokens\/s . first after .* through 2 tabs/);
   expect(await page.getByTestId("chat-stop").isVisible()).toBe(false);
 });

@@ -1,6 +1,6 @@
-// What its owner lets this machine lend, kept here and not by courtesy of the coordinator: the share
-// of time and the data of a day inside the Workers (Pacer, DataMeter), the rest by whoever starts
-// and stops the volunteer (pauseFor).
+// What its owner lets this machine lend, kept here and not by courtesy of the coordinator: the
+// share of time and the data of a day inside the Workers (Pacer, DataMeter), the rest by whoever
+// starts and stops the volunteer (pauseFor).
 
 import { ShoalError } from "../core/index.ts";
 import type { Socket, SocketHandlers } from "./link.ts";

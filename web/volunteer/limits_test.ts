@@ -47,7 +47,9 @@ describe("pauseFor", () => {
 
   it("knows hours within one day", () => {
     const office = { ...defaultLimits, fromMinute: 9 * 60, toMinute: 17 * 60 };
-    const open = Array.from({ length: 24 }, (_, hour) => pauseFor(office, { ...calm, minute: hour * 60 }));
+    const open = Array.from({ length: 24 }, (_, hour) =>
+      pauseFor(office, { ...calm, minute: hour * 60 }),
+    );
     expect(open.flatMap((why, hour) => (why === undefined ? [hour] : []))).toEqual([
       9, 10, 11, 12, 13, 14, 15, 16,
     ]);
@@ -125,7 +127,8 @@ describe("DataMeter", () => {
         new Response(
           new ReadableStream({
             start(controller) {
-              for (let at = 0; at < bytes; at += 100) controller.enqueue(body.subarray(at, at + 100));
+              for (let at = 0; at < bytes; at += 100)
+                controller.enqueue(body.subarray(at, at + 100));
               controller.close();
             },
           }),
@@ -167,7 +170,11 @@ describe("DataMeter", () => {
       arrive = (data) => handlers.onMessage(data);
       return { bufferedAmount: 7, send: (bytes) => sent.push(bytes.length), close: () => {} };
     });
-    const socket = open({ onOpen: () => {}, onMessage: (data) => got.push(data), onClose: () => {} });
+    const socket = open({
+      onOpen: () => {},
+      onMessage: (data) => got.push(data),
+      onClose: () => {},
+    });
     socket.send(new Uint8Array(40));
     arrive(new ArrayBuffer(59));
     expect([meter.used, socket.bufferedAmount, sent, got.length]).toEqual([99, 7, [40], 1]);

@@ -22,8 +22,8 @@ export class WorkQueue {
   #bytes = 0;
   #busy = false;
 
-  // `onFailure` is given what a piece of work threw; the queue goes on with the next. `rest` is told
-  // how long a piece took, and awaited before the next.
+  // `onFailure` is given what a piece of work threw; the queue goes on with the next. `rest` is
+  // told how long a piece took, and awaited before the next.
   constructor(
     limits: QueueLimits,
     onFailure: (thrown: unknown) => void,

@@ -46,7 +46,11 @@ it("keeps across openings", async () => {
 });
 
 it("falls back to memory where there is no database", async () => {
-  const failing = { open: () => { throw new Error("private window"); } };
+  const failing = {
+    open: () => {
+      throw new Error("private window");
+    },
+  };
   expect((await openStore(failing as unknown as IDBFactory)).isKept).toBe(false);
   expect((await openStore(undefined)).isKept).toBe(false);
 });

@@ -1,4 +1,5 @@
-// The conversation on show: asks, answers, branches. Answers of other conversations go on meanwhile.
+// The conversation on show: asks, answers, branches. Answers of other conversations go on
+// meanwhile.
 
 import type { ChatError } from "./api.ts";
 import { Answer } from "./answer.ts";
@@ -129,7 +130,8 @@ export class Thread {
     view?.element.querySelector<HTMLElement>(".switcher button:enabled")?.focus();
   }
 
-  // One that never began is not kept and asked for anew, one that broke off gets a version beside it.
+  // One that never began is not kept and asked for anew, one that broke off gets a version beside
+  // it.
   #retry(index: number): void {
     this.#answer(this.#conversation.turns[index]?.parent ?? this.#conversation.leaf);
   }

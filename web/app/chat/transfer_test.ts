@@ -49,7 +49,11 @@ describe("a file that is not right", () => {
       '{"format":"shoal-conversations","version":2,"conversations":[]}',
       "version 2",
     ],
-    ["a turn that is its own parent", broken((c) => (c["turns"] = [{ ...turn, parent: 0 }])), "turn 0"],
+    [
+      "a turn that is its own parent",
+      broken((c) => (c["turns"] = [{ ...turn, parent: 0 }])),
+      "turn 0",
+    ],
     ["a parent to come", broken((c) => (c["turns"] = [turn, { ...turn, parent: 2 }])), "turn 1"],
     ["an unknown role", broken((c) => (c["turns"] = [{ ...turn, role: "system" }])), "no role"],
     ["text that is none", broken((c) => (c["turns"] = [{ ...turn, text: 7 }])), "no text"],

@@ -135,5 +135,8 @@ export function fenceFor(text: string): string {
 function titleOf({ text, attachments }: Turn): string {
   const line = (text.trim() === "" ? (attachments?.[0]?.name ?? "") : text.trim()).split("\n")[0]!;
   if (line.length <= titleCharsMax) return line;
-  return `${[...line].slice(0, titleCharsMax - 1).join("").trimEnd()}\u2026`;
+  return `${[...line]
+    .slice(0, titleCharsMax - 1)
+    .join("")
+    .trimEnd()}\u2026`;
 }

@@ -83,13 +83,23 @@ describe("stagesOf", () => {
     ).map(({ id, blocks }) => [id, ...blocks]);
 
   it("goes from the first block to the last, over the gaps", () => {
-    expect(stages([7, 0, 4], [9, 4, 10])).toEqual([[7, 0, 4], [9, 4, 10]]);
-    expect(stages([9, 4, 8])).toEqual([[0, 0, 4], [9, 4, 8], [0, 8, 10]]);
+    expect(stages([7, 0, 4], [9, 4, 10])).toEqual([
+      [7, 0, 4],
+      [9, 4, 10],
+    ]);
+    expect(stages([9, 4, 8])).toEqual([
+      [0, 0, 4],
+      [9, 4, 8],
+      [0, 8, 10],
+    ]);
     expect(stages()).toEqual([[0, 0, 10]]);
   });
 
   it("passes over stages that cannot be", () => {
-    expect(stages([1, 0, 5], [2, 3, 8], [3, 5, 12])).toEqual([[1, 0, 5], [0, 5, 10]]);
+    expect(stages([1, 0, 5], [2, 3, 8], [3, 5, 12])).toEqual([
+      [1, 0, 5],
+      [0, 5, 10],
+    ]);
     expect(stages([1, 5, 5])).toEqual([[0, 0, 10]]);
   });
 });

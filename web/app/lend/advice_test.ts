@@ -6,7 +6,8 @@ import { adviceFor } from "./advice.ts";
 const well = { isOnline: true, isSecure: true, memoryBytes: 512 * 1024 ** 2 };
 
 it("has something to do about every problem", () => {
-  for (const code of Object.keys(errorCodes) as ErrorCode[]) expect(adviceFor(code, "", well).text.length).toBeGreaterThan(20);
+  for (const code of Object.keys(errorCodes) as ErrorCode[])
+    expect(adviceFor(code, "", well).text.length).toBeGreaterThan(20);
 });
 
 it("offers less memory where memory was short, down to what is of use", () => {

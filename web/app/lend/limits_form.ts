@@ -50,7 +50,10 @@ export class LimitsForm {
 
   // The largest choice that is not more.
   set memoryBytes(bytes: number) {
-    const index = Math.max(0, this.#sizes.findLastIndex((size) => size <= bytes));
+    const index = Math.max(
+      0,
+      this.#sizes.findLastIndex((size) => size <= bytes),
+    );
     this.#memory.value = String(index);
     this.#describe();
   }

@@ -166,11 +166,14 @@ byId("clear-storage", HTMLButtonElement).addEventListener("click", () => {
 });
 
 if (!isSecureContext) {
-  view.problem("This page came without HTTPS.", adviceFor("internal", "", {
-    isOnline: true,
-    isSecure: false,
-    memoryBytes: form.memoryBytes,
-  }));
+  view.problem(
+    "This page came without HTTPS.",
+    adviceFor("internal", "", {
+      isOnline: true,
+      isSecure: false,
+      memoryBytes: form.memoryBytes,
+    }),
+  );
   byId("status-card", HTMLElement).hidden = false;
 }
 view.showLender({ kind: "off" });

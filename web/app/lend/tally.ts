@@ -42,7 +42,8 @@ export class Tally {
   // The day's data count as used up, whatever is left of `bytes`.
   useUp(bytes: number): void {
     const kept = this.#read();
-    if (Number.isFinite(bytes)) this.#write({ ...kept, dataBytes: Math.max(kept.dataBytes, bytes) });
+    if (Number.isFinite(bytes))
+      this.#write({ ...kept, dataBytes: Math.max(kept.dataBytes, bytes) });
   }
 
   #read(): Kept {

@@ -110,7 +110,8 @@ function updateSpeed(row: Row, tokensDone: number, nowMs: number): void {
 }
 
 function describe(volunteer: VolunteerStatus, tokensPerSecond: number): string[] {
-  const { state, executor, memoryBytes, roundTripMs, tokensDone, bytesDone, bytesTotal } = volunteer;
+  const { state, executor, memoryBytes, roundTripMs, tokensDone, bytesDone, bytesTotal } =
+    volunteer;
   const percent = bytesTotal > 0 ? ` ${Math.floor((100 * bytesDone) / bytesTotal)}\u00a0%` : "";
   return [
     state === "loading" ? `loading${percent}` : state,

@@ -7,7 +7,11 @@ const columns = ["t", "tokens_per_second", "volunteers", "answers", "available"]
 it("reads series by the names of their columns, and leaves out what is odd", () => {
   const [series, ...rest] = parseHistory({
     series: [
-      { period_s: 10, columns, samples: [[100, 2.5, 3, 1, 1], [110, "x", 3, 1, 1], 7, [120, 0, 2, 0, 3]] },
+      {
+        period_s: 10,
+        columns,
+        samples: [[100, 2.5, 3, 1, 1], [110, "x", 3, 1, 1], 7, [120, 0, 2, 0, 3]],
+      },
       { period_s: 0, columns, samples: [] },
       null,
     ],

@@ -4,9 +4,21 @@
 import { byId, el, plural, setText } from "../common/dom.ts";
 import { hueOf } from "../common/hue.ts";
 import { formatSize } from "../common/size.ts";
-import { stagesOf, unheldRanges, watchStatus, describeBlocks, type Status } from "../common/status.ts";
+import {
+  stagesOf,
+  unheldRanges,
+  watchStatus,
+  describeBlocks,
+  type Status,
+} from "../common/status.ts";
 import { chart } from "./chart.ts";
-import { coverageOf, describeRun, leastCopies, runsOfCoverage, type CoverageRun } from "./coverage.ts";
+import {
+  coverageOf,
+  describeRun,
+  leastCopies,
+  runsOfCoverage,
+  type CoverageRun,
+} from "./coverage.ts";
 import { Grid } from "./grid.ts";
 import { askHistory, type Series } from "./history.ts";
 import { describeNeeds } from "./needs.ts";
@@ -74,10 +86,15 @@ function describeHealth(status: Status | undefined): string[] {
   }
   const ranges = unheldRanges(status).map((range) => describeBlocks(range, status.blocks));
   const missing = status.missingBytes;
-  const what = missing > 0 ? `${formatSize(missing)} of the model have no place yet` : status.detail;
+  const what =
+    missing > 0 ? `${formatSize(missing)} of the model have no place yet` : status.detail;
   const where = ranges.length > 0 ? `: ${ranges.join(", ")}.` : ".";
   const needs = missing > 0 ? describeNeeds(missing) : [];
-  return ["The model cannot answer yet", `${what}${where}`, ...needs.map((need) => `about ${need}`)];
+  return [
+    "The model cannot answer yet",
+    `${what}${where}`,
+    ...needs.map((need) => `about ${need}`),
+  ];
 }
 
 // --- Coverage ------------------------------------------------------------------------------------
@@ -118,13 +135,17 @@ function showCoverage(status: Status): void {
         {
           class: id === 0 ? "route-stage missing" : "route-stage",
           style: `flex-grow: ${blocks[1] - blocks[0]}; --hue: ${hueOf(index)}`,
-          title: `${describeBlocks(blocks, status.blocks)}: ${id === 0 ? "nobody" : `volunteer ${id}`}`,
+          title: `${describeBlocks(blocks, status.blocks)}: ${holderOf(id)}`,
         },
         stages.length <= 24 && id !== 0 ? `#${id}` : "",
       ),
     ),
     ...(isRunning ? [el("span", { class: "route-pulse" })] : []),
   );
+}
+
+function holderOf(id: number): string {
+  return id === 0 ? "nobody" : `volunteer ${id}`;
 }
 
 // For a number in its cell.

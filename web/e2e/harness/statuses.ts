@@ -10,7 +10,12 @@ export interface SwarmShape {
   loading?: number;
 }
 
-const platforms = ["Windows; Chrome 141", "Android; Chrome 141", "macOS; Safari 26", "Linux; Firefox"];
+const platforms = [
+  "Windows; Chrome 141",
+  "Android; Chrome 141",
+  "macOS; Safari 26",
+  "Linux; Firefox",
+];
 
 export function swarmStatus({
   holders,

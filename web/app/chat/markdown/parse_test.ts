@@ -4,9 +4,7 @@ import { blocksOf, toHtml } from "./parse.ts";
 
 describe("toHtml", () => {
   it("shows HTML as text", () => {
-    expect(toHtml("a <b onclick=x>b</b>")).toBe(
-      "<p>a &lt;b onclick=x&gt;b&lt;/b&gt;</p>\n",
-    );
+    expect(toHtml("a <b onclick=x>b</b>")).toBe("<p>a &lt;b onclick=x&gt;b&lt;/b&gt;</p>\n");
     expect(toHtml("<script>alert(1)</script>")).not.toContain("<script");
     expect(toHtml("<div>\n\n<img src=x onerror=y>\n")).not.toMatch(/<(?:img|div)/);
   });
