@@ -50,10 +50,13 @@ uint64_t WriteLargeCheckpoint(const std::filesystem::path& folder) {
   return largest;
 }
 
-TEST(PackerMemory, StaysNearTheLargestTensor) {
+class PackerMemory : public testing::TestWithParam<std::string> {};
+
+TEST_P(PackerMemory, StaysNearTheLargestTensor) {
   if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
   const ScratchFolder folder;
-  PackOptions options{.checkpoint = folder.path() / "large", .pack = folder.path() / "pack"};
+  PackOptions options{
+      .checkpoint = folder.path() / "large", .pack = folder.path() / "pack", .weights = GetParam()};
   const uint64_t largest = WriteLargeCheckpoint(options.checkpoint);
   const auto outcome = PackCheckpoint(options);
   ASSERT_TRUE(outcome) << outcome.error().ToString();
@@ -64,6 +67,9 @@ TEST(PackerMemory, StaysNearTheLargestTensor) {
   EXPECT_LE(peak, 3 * largest + (256u << 20))
       << FormatSize(peak) << " for a largest tensor of " << FormatSize(largest);
 }
+
+INSTANTIATE_TEST_SUITE_P(Weights, PackerMemory, testing::Values("q4", "f32"),
+                         [](const auto& parameter) { return parameter.param; });
 
 }  // namespace
 }  // namespace shoal::packer
