@@ -10,6 +10,8 @@ import type { MarkdownView } from "./markdown/render.ts";
 import type { Attachment, Turn } from "./tree.ts";
 
 export interface MessageActions {
+  // Where a tab can be lent.
+  readonly lendUrl: string;
   regenerate(turn: number): void;
   edit(turn: number, text: string): void;
   choose(turn: number): void;
@@ -186,7 +188,7 @@ export class MessageView {
     const { index, turn } = this.#place;
     const parts: (Node | string)[] = [el("p", {}, error.message)];
     if (error.status === 503) {
-      parts.push(el("a", { href: "/lend", target: "_blank", rel: "noopener" }, "Lend this tab"));
+      parts.push(el("a", { href: this.#actions.lendUrl, target: "_blank", rel: "noopener" }, "Lend this tab"));
     }
     const again = el("button", { type: "button", "data-testid": "chat-retry" }, "Try again");
     again.addEventListener("click", () => this.#actions.retry(index));

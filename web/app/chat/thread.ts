@@ -53,6 +53,7 @@ export class Thread {
     this.#parts = parts;
     this.#conversation = conversation;
     this.#actions = {
+      lendUrl: `${parts.origin}/lend`,
       regenerate: (turn) => this.#answer(this.#conversation.turns[turn]!.parent),
       edit: (turn, text) => this.#edit(turn, text),
       choose: (turn) => this.#choose(turn),
