@@ -9,6 +9,11 @@
 #include <cstring>
 #include <type_traits>
 
+#if !defined(__clang__)
+// g++'s own AVX-512 header begins with values that it leaves undefined.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 HWY_PUSH_ATTRIBUTES("avx2,f16c")
 namespace shoal::engine {
 namespace avx2 {
