@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -81,7 +82,8 @@ int RunServe(const ServeFlags& flags) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("shoal"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   RaiseDescriptorLimit();
-  const auto plan = ResolveServeFlags(flags);
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const auto plan = ResolveServeFlags(flags, now);
   if (!plan) return ReportFailure(plan.error());
   const CoordinatorOptions& options = plan->options;
   if (options.pages.empty()) spdlog::warn("the pages have not been built: only the API is served");

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -90,11 +89,10 @@ std::vector<std::string> CertificateNames(const std::string& host) {
   return names;
 }
 
-Status MakeOwnCertificate(const ServeFlags& flags, ServePlan& plan) {
+Status MakeOwnCertificate(const ServeFlags& flags, int64_t now_unix_s, ServePlan& plan) {
   const fs::path folder = (flags.data.empty() ? DefaultDataFolder() : flags.data) / "tls";
-  const int64_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   ASSIGN_OR_RETURN(const net::SelfSigned own,
-                   net::KeepSelfSigned(folder, CertificateNames(plan.options.host), now));
+                   net::KeepSelfSigned(folder, CertificateNames(plan.options.host), now_unix_s));
   spdlog::info("{} certificate: {}", own.is_new ? "made a" : "keeping the", own.certificate_file);
   for (const std::string& name : own.missing_names) {
     spdlog::info("the certificate does not name {}; remove {} to have another made", name,
@@ -180,7 +178,7 @@ void AddServeFlags(CLI::App& command, ServeFlags& flags) {
   AddLimitFlags(command, options.limits);
 }
 
-Result<ServePlan> ResolveServeFlags(const ServeFlags& flags) {
+Result<ServePlan> ResolveServeFlags(const ServeFlags& flags, int64_t now_unix_s) {
   ServePlan plan{flags.options, ""};
   CoordinatorOptions& options = plan.options;
   options.f16_hops = flags.hop == "f16";
@@ -192,7 +190,7 @@ Result<ServePlan> ResolveServeFlags(const ServeFlags& flags) {
   }
   ASSIGN_OR_RETURN(options.join_secret, ReadJoinSecret(flags));
   ASSIGN_OR_RETURN(options.api_keys, ReadApiKeys(flags));
-  if (flags.tls == "self") RETURN_IF_ERROR(MakeOwnCertificate(flags, plan));
+  if (flags.tls == "self") RETURN_IF_ERROR(MakeOwnCertificate(flags, now_unix_s, plan));
   const bool is_open = !net::IsLoopbackHost(options.host);
   if (is_open && options.tls_certificate.empty() && options.trusted_proxies.empty()) {
     spdlog::warn(

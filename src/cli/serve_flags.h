@@ -32,7 +32,7 @@ struct ServePlan {
 };
 // Reads the files that the flags name and makes the certificate. kInvalidArgument for flags that
 // contradict each other.
-Result<ServePlan> ResolveServeFlags(const ServeFlags& flags);
+Result<ServePlan> ResolveServeFlags(const ServeFlags& flags, int64_t now_unix_s);
 
 // Where a coordinator keeps what must outlive it, unless --data says otherwise: $STATE_DIRECTORY
 // (as systemd sets it), $XDG_DATA_HOME/shoal, or ~/.local/share/shoal.

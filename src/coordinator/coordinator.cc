@@ -10,6 +10,7 @@
 
 #include "base/str_cat.h"
 #include "coordinator/admin/history.h"
+#include "coordinator/admin/metrics.h"
 #include "coordinator/admin/status.h"
 #include "coordinator/api/api.h"
 #include "coordinator/api/parse_request.h"
@@ -79,9 +80,10 @@ Hub::Options HubOptions(const store::Manifest& manifest, const StageLibrary& lib
 
 constexpr std::string_view kStatusPath = "/status.json";
 constexpr std::string_view kHistoryPath = "/status/history.json";
+constexpr std::string_view kMetricsPath = "/metrics";
 
 Door DoorOf(std::string_view path) {
-  if (path.starts_with("/v1/")) return Door::kApi;
+  if (path.starts_with("/v1/") || path == kMetricsPath) return Door::kApi;
   if (path == "/volunteer") return Door::kVolunteers;
   if (path == kStatusPath || path == kHistoryPath || path.starts_with("/blobs/")) {
     return Door::kPublic;
@@ -103,14 +105,39 @@ struct Coordinator::Impl {
             HubOptions(pack.manifest(), library, positions, options)),
         api(hub, DescribeModel(pack, positions, text, UnixSeconds()), text.tokenizer.get(),
             text.chat_template ? &*text.chat_template : nullptr,
-            {.unix_seconds = UnixSeconds, .random = RandomU64},
+            {.unix_seconds = UnixSeconds,
+             .random = RandomU64,
+             .now = [this] { return loop.NowUs(); },
+             .on_answer = [this](const api::AnswerRecord& record) { OnAnswer(record); }},
             {.answers = options.limits.answers,
              .answers_per_client = options.limits.answers_per_client}),
         site(options.pages),
         is_private(!options.join_secret.empty()),
+        started_unix_s(UnixSeconds()),
         sampling(loop) {
     sampling.Every(std::chrono::seconds(History::kFinePeriodSeconds),
                    [this] { history.Add(Look(hub, UnixSeconds())); });
+  }
+
+  void OnAnswer(const api::AnswerRecord& record) {
+    metrics.OnAnswer(record);
+    const auto ms = [](Micros time) { return time / kMillisecond; };
+    spdlog::info(
+        "answer id={} client=\"{}\" status={} streamed={} prompt_tokens={} completion_tokens={} "
+        "first_token_ms={} total_ms={}",
+        record.id, record.client, record.status, record.is_streamed, record.prompt_tokens,
+        record.completion_tokens, record.first_token ? ms(*record.first_token) : -1,
+        ms(record.total));
+  }
+
+  net::Response MetricsAnswer() const {
+    Gauges gauges = ReadGauges(hub);
+    gauges.model = pack.manifest().name;
+    gauges.started_unix_s = started_unix_s;
+    gauges.connections = server->connections();
+    net::Response response = net::TextResponse(200, metrics.Text(gauges));
+    response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    return response;
   }
 
   void Handle(net::Request request, net::Responder responder) {
@@ -120,6 +147,7 @@ struct Coordinator::Impl {
     if (door == Door::kVolunteers) {
       return hub.AcceptVolunteer(request, std::move(responder));
     }
+    if (request.path == kMetricsPath) return responder.Send(MetricsAnswer());
     if (door == Door::kApi) {
       return api.Handle(std::move(request), std::move(responder), *std::move(client));
     }
@@ -144,9 +172,11 @@ struct Coordinator::Impl {
   Gate gate;
   StageLibrary library;
   Hub hub;
+  Metrics metrics;
   api::Api api;
   net::StaticSite site;
   const bool is_private;
+  const int64_t started_unix_s;
   History history;
   net::Timer sampling;
   std::unique_ptr<net::Server> server;

@@ -10,9 +10,14 @@ namespace shoal::api {
 
 namespace json = boost::json;
 
+namespace {
+constexpr int kClientLeft = 499;  // As nginx logs it.
+}  // namespace
+
 Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
                CompletionRequest request, std::vector<std::vector<int32_t>> prompts,
-               AnswerHead head, net::Responder responder, std::function<void()> on_ended)
+               AnswerHead head, net::Responder responder, std::function<Micros()> now,
+               std::function<void(const AnswerRecord&)> on_ended)
     : generator_(generator),
       model_(model),
       request_(std::move(request)),
@@ -20,7 +25,9 @@ Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
       head_(std::move(head)),
       form_{request_.wants_logprobs, request_.returns_token_ids, request_.includes_usage},
       responder_(std::move(responder)),
-      on_ended_(std::move(on_ended)) {
+      now_(std::move(now)),
+      on_ended_(std::move(on_ended)),
+      began_(now_()) {
   for (size_t prompt = 0; prompt < prompts_.size(); ++prompt) {
     for (uint32_t at = 0; at < request_.choices_per_prompt; ++at) {
       running_.push_back({Choice(request_, model_, text), prompt, SessionId(), false, {}});
@@ -31,12 +38,13 @@ Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
 }
 
 void Answer::Start(const std::string& client) {
+  record_.client = client;
   // The client's leaving is the answer's end; weakly, since the responder is the answer's own.
   responder_.OnClosed([weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr) return;
     self->CancelAll();
-    self->Ended();
+    self->Ended(kClientLeft);
   });
   for (uint32_t index = 0; index < running_.size(); ++index) {
     const auto session = StartOne(index, *request_.seed, client);
@@ -72,6 +80,7 @@ void Answer::OnEvent(uint32_t index, GenerationEvent event) {
   if (unfinished_ == 0 || running.choice.finished()) return;
   if (const auto* error = std::get_if<Error>(&event)) return Fail(FromError(*error));
   if (const auto* token = std::get_if<GeneratedToken>(&event)) {
+    if (!record_.first_token) record_.first_token = now_() - began_;
     Deliver(index, running.choice.OnToken(*token));
     // A stop sequence: the generator would go on.
     if (running.choice.finished()) generator_.Cancel(running.session);
@@ -111,7 +120,7 @@ void Answer::OnChoiceFinished() {
     if (form_.has_usage) SendChunk(json::serialize(UsageChunkJson(head_, UsageNow())));
     stream_.Write(std::string(kSseDone));
     stream_.End();
-    return Ended();
+    return Ended(200);
   }
   std::vector<WholeChoice> choices;
   for (Running& running : running_) {
@@ -119,7 +128,7 @@ void Answer::OnChoiceFinished() {
   }
   responder_.Send(
       net::JsonResponse(200, json::serialize(WholeJson(head_, form_, choices, UsageNow()))));
-  Ended();
+  Ended(200);
 }
 
 void Answer::Fail(const ApiError& error) {
@@ -130,7 +139,7 @@ void Answer::Fail(const ApiError& error) {
   } else {
     responder_.Send(ErrorResponse(error));
   }
-  Ended();
+  Ended(error.status);
 }
 
 ChoicePrompt Answer::PromptOf(const Running& running) const {
@@ -154,8 +163,17 @@ void Answer::CancelAll() {
   }
 }
 
-void Answer::Ended() {
-  if (const auto ended = std::exchange(on_ended_, nullptr)) ended();
+void Answer::Ended(int status) {
+  const auto ended = std::exchange(on_ended_, nullptr);
+  if (!ended) return;
+  const Usage usage = UsageNow();
+  record_.id = head_.id;
+  record_.is_streamed = request_.is_streamed;
+  record_.status = status;
+  record_.prompt_tokens = usage.prompt_tokens;
+  record_.completion_tokens = usage.completion_tokens;
+  record_.total = now_() - began_;
+  ended(record_);
 }
 
 }  // namespace shoal::api

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "coordinator/api/answer_json.h"
 #include "coordinator/api/choice.h"
 #include "coordinator/api/parse_request.h"
@@ -15,13 +17,28 @@
 
 namespace shoal::api {
 
+// What one request came to, for logs and metrics.
+struct AnswerRecord {
+  std::string id;
+  std::string client;
+  bool is_streamed = false;
+  // As sent; 499 when the client left first. An error after the first piece of a stream counts.
+  int status = 0;
+  uint64_t prompt_tokens = 0;
+  uint64_t completion_tokens = 0;
+  // Of the request's first token, and of its end, since it was asked.
+  std::optional<Micros> first_token;
+  Micros total = 0;
+};
+
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
   // `generator`, `model` and `text` must outlive the answer. `prompts` are those of `request`, as
-  // ids. `on_ended` is called once, when nothing is left to do; not from within the constructor.
+  // ids. `now` is a clock. `on_ended` is called once, when nothing is left to do; not from within
+  // the constructor.
   Answer(Generator& generator, const ModelFacts& model, const Text& text, CompletionRequest request,
          std::vector<std::vector<int32_t>> prompts, AnswerHead head, net::Responder responder,
-         std::function<void()> on_ended);
+         std::function<Micros()> now, std::function<void(const AnswerRecord&)> on_ended);
 
   // Starts every generation, or answers why not. `client`: who asks, for fairness.
   void Start(const std::string& client);
@@ -45,7 +62,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   ChoicePrompt PromptOf(const Running& running) const;
   Usage UsageNow() const;
   void CancelAll();
-  void Ended();
+  void Ended(int status);
 
   Generator& generator_;
   const ModelFacts& model_;
@@ -56,7 +73,10 @@ class Answer : public std::enable_shared_from_this<Answer> {
   net::Responder responder_;  // Until the answer begins.
   net::Stream stream_;        // From then on, when it is streamed.
   bool is_streaming_ = false;
-  std::function<void()> on_ended_;
+  std::function<Micros()> now_;
+  std::function<void(const AnswerRecord&)> on_ended_;
+  AnswerRecord record_;
+  Micros began_ = 0;
   std::vector<Running> running_;
   size_t unfinished_ = 0;
 };

@@ -117,7 +117,9 @@ struct Api::Impl {
     const uint64_t key = ++answers_made;
     const auto answer =
         std::make_shared<Answer>(generator, model, text, *std::move(parsed), *std::move(prompts),
-                                 NewHead(shape), std::move(responder), [this, key, client, count] {
+                                 NewHead(shape), std::move(responder), environment.now,
+                                 [this, key, client, count](const AnswerRecord& record) {
+                                   if (environment.on_answer) environment.on_answer(record);
                                    ReturnShare(client, count);
                                    answers.erase(key);
                                  });

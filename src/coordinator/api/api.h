@@ -13,6 +13,8 @@
 #include <memory>
 #include <string>
 
+#include "base/time.h"
+#include "coordinator/api/answer.h"
 #include "coordinator/api/errors.h"
 #include "coordinator/api/model_facts.h"
 #include "coordinator/generator.h"
@@ -29,6 +31,9 @@ namespace shoal::api {
 struct Environment {
   std::function<int64_t()> unix_seconds;  // For `created`.
   std::function<uint64_t()> random;       // Ids of answers, and seeds of requests without one.
+  std::function<Micros()> now;            // For durations.
+  // Called with every answer that has ended. May be unset.
+  std::function<void(const AnswerRecord&)> on_answer;
 };
 
 // One answer is one choice of one prompt.

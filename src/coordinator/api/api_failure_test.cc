@@ -193,6 +193,51 @@ TEST_F(ApiTest, EndsWhatRunsWhenItEnds) {
   EXPECT_EQ(whole, 503);
 }
 
+TEST_F(ApiTest, GivesAClientItsShareAndNoMore) {
+  limits_ = {.answers = 64, .answers_per_client = 3};
+  Serve(tokenizer_.get(), &*chat_template_);
+  const json::value never = CallJson(kCompletions, R"({"prompt": [1], "n": 4})", 400);
+  EXPECT_EQ(never.at("error").at("param"), "n");
+  net::ClientCallbacks callbacks;
+  auto running = net::StartCall(loop_, To(kCompletions, R"({"prompt": [1], "n": 2})"), callbacks);
+  ASSERT_TRUE(net::RunUntil(loop_, [&] { return generator_.running.size() == 2; }));
+  const net::ClientResponse busy = Call(kCompletions, R"({"prompt": [[1], [2]]})");
+  EXPECT_EQ(busy.status, 429) << busy.body;
+  EXPECT_TRUE(busy.headers.Has("Retry-After"));
+  // What is left of the share is given, and what is done with comes back.
+  Script("x");
+  CallJson(kCompletions, R"({"prompt": [1]})");
+  running->reset();
+  ASSERT_TRUE(net::RunUntil(loop_, [&] { return api_->active() == 0; }));
+  CallJson(kCompletions, R"({"prompt": [1], "n": 3})");
+}
+
+TEST_F(ApiTest, RecordsEveryAnswerOnce) {
+  Script("Once upon");
+  CallJson(kCompletions, R"({"prompt": [1, 2]})");
+  CallStream(kChat, kHelloStreamed);
+  generator_.refusal = Error{Code::kUnavailable, "nobody lends"};
+  CallJson(kCompletions, R"({"prompt": [1]})", 503);
+  CallJson(kCompletions, R"({"prompt": 1.5})", 400);  // Never became an answer.
+  generator_.refusal.reset();
+  generator_.script = nullptr;
+  auto left = net::StartCall(loop_, To(kCompletions, R"({"prompt": [1]})"), {});
+  ASSERT_TRUE(net::RunUntil(loop_, [&] { return generator_.running.size() == 1; }));
+  generator_.EmitToken(generator_.running.begin()->first, Ids("Once")[0]);
+  left->reset();
+  ASSERT_TRUE(net::RunUntil(loop_, [&] { return records_.size() == 4; }));
+  const std::vector<int> statuses = {200, 200, 503, 499};
+  for (size_t at = 0; at < statuses.size(); ++at) EXPECT_EQ(records_[at].status, statuses[at]);
+  EXPECT_EQ(records_[0].prompt_tokens, 2u);
+  EXPECT_EQ(records_[0].completion_tokens, Ids("Once upon").size() + 1);
+  EXPECT_EQ(records_[0].client, "127.0.0.1");
+  EXPECT_TRUE(records_[0].first_token.has_value());
+  EXPECT_FALSE(records_[0].is_streamed);
+  EXPECT_TRUE(records_[1].is_streamed);
+  EXPECT_FALSE(records_[2].first_token.has_value());
+  EXPECT_EQ(records_[3].completion_tokens, 1u);
+}
+
 TEST_F(ApiTest, ManyClientsAtOnce) {
   generator_.script = [this](const GenerationRequest& request) {
     return Ids(StrCat("answer ", request.prompt[0]));

@@ -113,6 +113,8 @@ class ApiTest : public testing::Test {
     server_.reset();
     Environment environment;
     environment.unix_seconds = [] { return int64_t{1'800'000'000}; };
+    environment.now = [this] { return loop_.NowUs(); };
+    environment.on_answer = [this](const AnswerRecord& record) { records_.push_back(record); };
     environment.random = [next = uint64_t{0}]() mutable { return ++next; };
     api_ =
         std::make_unique<Api>(generator_, facts_, tokenizer, chat_template, environment, limits_);
@@ -186,6 +188,7 @@ class ApiTest : public testing::Test {
   std::unique_ptr<tokenizer::Tokenizer> tokenizer_;
   std::optional<tokenizer::ChatTemplate> chat_template_;
   ModelFacts facts_;
+  std::vector<AnswerRecord> records_;
   Limits limits_ = {.answers = 64, .answers_per_client = 64};
   std::unique_ptr<Api> api_;
   std::unique_ptr<net::Server> server_;
