@@ -162,15 +162,50 @@ it("keeps to its hours", async () => {
   await tab.untilState("ready");
 });
 
-it("clears what it kept", async () => {
+it("finds its pieces here the next time, and clears them", async () => {
   const tab = await open("/lend");
   const { page } = tab;
-  await page.evaluate(async () => {
-    const cache = await caches.open("shoal-blobs");
-    await cache.put("/x", new Response(new Uint8Array(3 << 20)));
-  });
+  const lendAndLeave = async (): Promise<string> => {
+    await page.getByTestId("lend-start").click();
+    await tab.untilState("ready");
+    const text = await page.getByTestId("lend-progress-text").textContent();
+    await page.getByTestId("lend-stop").click();
+    await tab.untilState("stopped");
+    return text ?? "";
+  };
+  await page.getByTestId("lend-consent").check();
+  expect(await lendAndLeave()).not.toContain("already here");
   await page.reload();
-  await expect.poll(() => page.getByTestId("lend-kept").textContent()).toMatch(/MB/);
+  expect(await lendAndLeave()).toMatch(/\d MB already here/);
+  const kept = page.getByTestId("lend-kept");
+  await expect.poll(() => kept.textContent()).toMatch(/^\d+ MB$/);
   await page.getByTestId("lend-clear").click();
-  await expect.poll(() => page.evaluate(async () => (await caches.keys()).length)).toBe(0);
+  await expect.poll(() => kept.textContent(), { timeout: 10_000 }).not.toMatch(/^\d+ MB$/);
+  await page.reload();
+  expect(await lendAndLeave()).not.toContain("already here");
+});
+
+it("can be used with the keyboard alone", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  const focused = () => page.evaluate(() => document.activeElement?.id ?? "");
+  const tabTo = async (id: string): Promise<void> => {
+    for (let presses = 0; (await focused()) !== id; ++presses) {
+      expect(presses).toBeLessThan(40);
+      await page.keyboard.press("Tab");
+    }
+  };
+  await tabTo("share");
+  await page.keyboard.press("ArrowLeft");
+  expect(await page.getByTestId("lend-share").inputValue()).toBe("95");
+  await tabTo("consent");
+  await page.keyboard.press("Space");
+  await tabTo("start");
+  await page.keyboard.press("Enter");
+  await tab.untilState("ready");
+  await page.getByTestId("lend-state").scrollIntoViewIfNeeded();
+  await page.evaluate(() => document.body.focus());
+  await tabTo("pause");
+  await page.keyboard.press("Enter");
+  await expect.poll(volunteers).toBe(0);
 });

@@ -1,5 +1,6 @@
 // What this browser offers to lend with, found by asking it; and what is kept in its storage.
 
+import { clearStorage, storageUse } from "../../volunteer/cache/storage.ts";
 import { byId, el, setText } from "../common/dom.ts";
 import { formatSize } from "../common/size.ts";
 
@@ -70,36 +71,19 @@ async function storage(): Promise<Fact> {
 
 // --- Storage -------------------------------------------------------------------------------------
 
-// Bytes of model pieces that this browser keeps for this site. Chats are kept elsewhere.
-async function keptBytes(): Promise<number> {
-  try {
-    const estimate: StorageEstimate & { usageDetails?: Record<string, number> } =
-      await navigator.storage.estimate();
-    const details = estimate.usageDetails;
-    if (details === undefined) return estimate.usage ?? 0;
-    return (details["caches"] ?? 0) + (details["fileSystem"] ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
 export async function showStorage(): Promise<void> {
-  const bytes = await keptBytes();
+  const bytes = (await storageUse().catch(() => undefined))?.bytes ?? 0;
   setText(byId("kept", HTMLElement), bytes === 0 ? "Nothing is kept." : formatSize(bytes));
   byId("clear-storage", HTMLButtonElement).disabled = bytes === 0;
 }
 
-// Removes every piece of a model; chats and settings stay. Throws when the browser refuses, as it
-// does while a tab is using them.
-export async function clearStorage(): Promise<void> {
-  if ("caches" in globalThis) {
-    for (const name of await caches.keys()) await caches.delete(name);
+// Removes every piece that no tab is using, and says what is left.
+export async function clearPieces(): Promise<string> {
+  try {
+    await clearStorage();
+    const left = (await storageUse())?.bytes ?? 0;
+    return left === 0 ? "Cleared." : "What a tab is using stays: leave first, then clear.";
+  } catch {
+    return "The browser did not let us clear it.";
   }
-  const root = await navigator.storage.getDirectory?.();
-  if (root === undefined) return;
-  const names: string[] = [];
-  for await (const name of (root as unknown as { keys(): AsyncIterable<string> }).keys()) {
-    names.push(name);
-  }
-  for (const name of names) await root.removeEntry(name, { recursive: true });
 }

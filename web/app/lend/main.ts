@@ -9,7 +9,7 @@ import { adviceFor } from "./advice.ts";
 import { Awake } from "./awake.ts";
 import { Lender, type Lendable } from "./lender.ts";
 import { LimitsForm } from "./limits_form.ts";
-import { clearStorage, showMachine, showStorage } from "./machine.ts";
+import { clearPieces, showMachine, showStorage } from "./machine.ts";
 import { memoryDefault, readLendRequest, type LendRequest } from "./request.ts";
 import { SurroundingsWatch } from "./surroundings.ts";
 import { Tally } from "./tally.ts";
@@ -158,11 +158,10 @@ byId("pause", HTMLButtonElement).addEventListener("click", () => lender.pause())
 byId("resume", HTMLButtonElement).addEventListener("click", () => lender.resume());
 byId("stop", HTMLButtonElement).addEventListener("click", () => lender.leave());
 byId("clear-storage", HTMLButtonElement).addEventListener("click", () => {
-  const told = byId("cleared", HTMLElement);
-  clearStorage()
-    .then(() => setText(told, "Cleared."))
-    .catch(() => setText(told, "In use: leave first, in every tab, then clear."))
-    .finally(() => void showStorage());
+  void clearPieces().then((told) => {
+    setText(byId("cleared", HTMLElement), told);
+    void showStorage();
+  });
 });
 
 if (!isSecureContext) {
