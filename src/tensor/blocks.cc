@@ -12,68 +12,100 @@ namespace shoal {
 namespace {
 
 using BlockValues = std::array<float, kBlockValues>;
-using Codes = std::array<uint8_t, kBlockValues>;
+// Sums run in this many lanes, in the same order on every machine, which compilers turn into
+// vectors of any width.
+constexpr size_t kLanes = 8;
 
 int ZeroCode(BlockFormat format) { return format == BlockFormat::kQ4 ? 8 : 128; }
 
-// The codes nearest to `values` under `scale`, and the error that they leave: squared differences,
-// each weighed by the magnitude of its value.
-double Encode(BlockFormat format, const BlockValues& values, float scale, Codes& codes) {
-  const int zero = ZeroCode(format);
-  const float inverse = scale == 0 ? 0.0f : 1.0f / scale;
-  double error = 0;
-  for (size_t i = 0; i < kBlockValues; ++i) {
-    const float code = std::clamp(std::nearbyint(values[i] * inverse), static_cast<float>(-zero),
-                                  static_cast<float>(zero - 1));
-    codes[i] = static_cast<uint8_t>(static_cast<int>(code) + zero);
-    const double difference = static_cast<double>(values[i]) - static_cast<double>(code) * scale;
-    error += std::fabs(values[i]) * difference * difference;
-  }
-  return error;
+// To the nearest integer, ties to even: exact for magnitudes below 2^22.
+float RoundSmall(float value) {
+  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: its neighbours are one apart.
+  return (value + kShift) - kShift;
 }
 
-// For fixed codes, the scale of least error.
-float BestScaleFor(BlockFormat format, const BlockValues& values, const Codes& codes) {
-  double dot = 0;
-  double norm = 0;
-  for (size_t i = 0; i < kBlockValues; ++i) {
-    const double code = codes[i] - ZeroCode(format);
-    const double weight = std::fabs(values[i]);
-    dot += weight * code * values[i];
-    norm += weight * code * code;
-  }
-  return norm == 0 ? 0.0f : static_cast<float>(dot / norm);
-}
-
+// Finds a block's scale.
 class BlockSearch {
  public:
-  BlockSearch(BlockFormat format, const BlockValues& values) : format_(format), values_(values) {
+  BlockSearch(BlockFormat format, const BlockValues& values)
+      : lowest_(static_cast<float>(-ZeroCode(format))), values_(values) {
+    for (size_t i = 0; i < kBlockValues; ++i) magnitudes_[i] = std::fabs(values[i]);
     Try(0.0f);
   }
+
   // Considers a scale, rounded to f16.
   void Try(float scale) {
     const uint16_t bits = F32ToF16(scale);
     const float rounded = F16ToF32(bits);
     if (!std::isfinite(rounded)) return;
-    Codes codes;
-    const double error = Encode(format_, values_, rounded, codes);
+    const float error = ErrorUnder(rounded);
     if (first_ || error < error_) {
       first_ = false;
       error_ = error;
       bits_ = bits;
-      codes_ = codes;
     }
   }
-  const Codes& codes() const { return codes_; }
+
+  // Considers the scale of least error for the codes that the best scale so far gives.
+  void Refine() {
+    const float scale = F16ToF32(bits_);
+    const float inverse = Inverse(scale);
+    std::array<float, kLanes> dot{};
+    std::array<float, kLanes> norm{};
+    for (size_t i = 0; i < kBlockValues; i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        const float code = CodeOf(values_[i + lane], inverse);
+        const float weighed = magnitudes_[i + lane] * code;
+        dot[lane] += weighed * values_[i + lane];
+        norm[lane] += weighed * code;
+      }
+    }
+    const float total = Sum(norm);
+    if (total != 0) Try(Sum(dot) / total);
+  }
+
   uint16_t scale_bits() const { return bits_; }
+  // The codes under the best scale.
+  void Encode(std::span<uint8_t, kBlockValues> codes) const {
+    const float inverse = Inverse(F16ToF32(bits_));
+    for (size_t i = 0; i < kBlockValues; ++i) {
+      codes[i] = static_cast<uint8_t>(static_cast<int>(CodeOf(values_[i], inverse) - lowest_));
+    }
+  }
 
  private:
-  const BlockFormat format_;
+  static float Inverse(float scale) { return scale == 0 ? 0.0f : 1.0f / scale; }
+  static float Sum(const std::array<float, kLanes>& lanes) {
+    float sum = 0;
+    for (const float lane : lanes) sum += lane;
+    return sum;
+  }
+
+  // The nearest code, counted from the zero code.
+  float CodeOf(float value, float inverse) const {
+    return RoundSmall(std::clamp(value * inverse, lowest_, -lowest_ - 1));
+  }
+
+  // Squared differences, each weighed by the magnitude of its value.
+  float ErrorUnder(float scale) const {
+    const float inverse = Inverse(scale);
+    std::array<float, kLanes> error{};
+    for (size_t i = 0; i < kBlockValues; i += kLanes) {
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        const float value = values_[i + lane];
+        const float difference = value - CodeOf(value, inverse) * scale;
+        error[lane] += magnitudes_[i + lane] * difference * difference;
+      }
+    }
+    return Sum(error);
+  }
+
+  const float lowest_;
   const BlockValues& values_;
+  BlockValues magnitudes_;
   bool first_ = true;
-  double error_ = 0;
+  float error_ = 0;
   uint16_t bits_ = 0;
-  Codes codes_{};
 };
 
 void QuantizeBlock(BlockFormat format, const BlockValues& values, std::span<uint8_t> out,
@@ -87,18 +119,17 @@ void QuantizeBlock(BlockFormat format, const BlockValues& values, std::span<uint
   const auto reach = static_cast<float>(ZeroCode(format));
   // Steps around the scales that map the extreme value to an end of the range; wider for q4, where
   // clipping an outlier can pay for finer steps for the rest.
-  const int steps = format == BlockFormat::kQ4 ? 9 : 2;
-  for (int step = -steps; step <= steps; ++step) {
-    const float stretch = 1.0f + 0.025f * static_cast<float>(step);
+  const int steps = format == BlockFormat::kQ4 ? 4 : 2;
+  const float width = format == BlockFormat::kQ4 ? 0.05f : 0.025f;
+  for (int step = -steps; extreme != 0 && step <= steps; ++step) {
+    const float stretch = 1.0f + width * static_cast<float>(step);
     search.Try(-extreme / reach * stretch);
     search.Try(extreme / (reach - 1) * stretch);
   }
-  for (int round = 0; round < 2; ++round) {
-    const Codes codes = search.codes();
-    search.Try(BestScaleFor(format, values, codes));
-  }
+  for (int round = 0; round < 2; ++round) search.Refine();
   scale = search.scale_bits();
-  const Codes& codes = search.codes();
+  std::array<uint8_t, kBlockValues> codes;
+  search.Encode(codes);
   if (format == BlockFormat::kQ8) {
     std::ranges::copy(codes, out.begin());
     return;
