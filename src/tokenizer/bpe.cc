@@ -12,6 +12,9 @@ namespace {
 std::string_view View(const boost::json::string& text) { return {text.data(), text.size()}; }
 
 constexpr size_t kMaxMerges = size_t{1} << 23;
+// Bytes of all parts of all tokens that are looked up to find what merges to a token. Vocabularies
+// of 200,000 tokens need a hundredth of it.
+constexpr uint64_t kMaxDivisionBytes = uint64_t{1} << 31;
 
 }  // namespace
 
@@ -21,6 +24,63 @@ Result<std::unique_ptr<SubwordModel>> Bpe::FromJson(const model::JsonObject& obj
   RETURN_IF_ERROR(bpe->ReadOptions(object));
   RETURN_IF_ERROR(bpe->ReadMerges(object));
   return bpe;
+}
+
+Result<std::unique_ptr<SubwordModel>> Bpe::FromRankedJson(const model::JsonObject& object) {
+  std::unique_ptr<Bpe> bpe(new Bpe());
+  RETURN_IF_ERROR(bpe->ReadVocabulary(object));
+  RETURN_IF_ERROR(bpe->ReadOptions(object));
+  if (!bpe->continuing_prefix_.empty() || !bpe->end_suffix_.empty()) {
+    return Fail(Code::kUnimplemented,
+                StrCat(object.where(), ": no prefixes or suffixes with merges by rank"));
+  }
+  RETURN_IF_ERROR(bpe->ReadRanks(object));
+  return bpe;
+}
+
+Status Bpe::ReadRanks(const model::JsonObject& object) {
+  const boost::json::value* const ranks = object.Find("ranks");
+  if (ranks != nullptr && !ranks->is_array()) {
+    return object.Wrong("ranks", "expected a list of numbers");
+  }
+  uint64_t division_bytes = 0;
+  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
+    const std::string* const token = vocabulary_.TokenOf(id);
+    if (token == nullptr) continue;
+    int64_t rank = id;
+    if (ranks != nullptr) {
+      const boost::json::array& list = ranks->get_array();
+      const auto index = static_cast<size_t>(id);
+      if (index >= list.size() || !list[index].is_int64() || list[index].get_int64() < -1 ||
+          list[index].get_int64() > UINT32_MAX) {
+        return object.Wrong("ranks", StrCat("expected a rank, or -1, for id ", id));
+      }
+      rank = list[index].get_int64();
+    }
+    if (rank < 0) continue;
+    division_bytes += uint64_t{token->size()} * token->size();
+    if (division_bytes > kMaxDivisionBytes) {
+      return Fail(Code::kResourceExhausted,
+                  StrCat(object.where(), ": the tokens are too long together to merge by rank"));
+    }
+    AddDivisions(*token, {static_cast<uint32_t>(rank), id});
+  }
+  return {};
+}
+
+void Bpe::AddDivisions(const std::string& token, Merge merge) {
+  const std::string_view text = token;
+  size_t at = 0;
+  NextCodePoint(text, at);
+  while (at < text.size()) {
+    const std::optional<int32_t> left = vocabulary_.Find(text.substr(0, at));
+    if (left) {
+      if (const std::optional<int32_t> right = vocabulary_.Find(text.substr(at))) {
+        merges_.insert_or_assign(PairKey(*left, *right), merge);
+      }
+    }
+    NextCodePoint(text, at);
+  }
 }
 
 Status Bpe::ReadVocabulary(const model::JsonObject& object) {

@@ -21,6 +21,11 @@ class Bpe : public SubwordModel {
   // kInvalidArgument when a field is wrong or a merge names a token that the vocabulary lacks;
   // kUnimplemented for dropout, which makes the ids random.
   static Result<std::unique_ptr<SubwordModel>> FromJson(const model::JsonObject& object);
+  // A model of type "RankedBPE", of Shoal's own (convert/convert.h makes it): instead of "merges"
+  // there is a rank for each token, "ranks" by id with -1 for none, or, without that field, its id.
+  // Of all neighbours that make a token together, those of the lowest rank merge first, however the
+  // token is divided, and of equal ranks the leftmost: tiktoken and SentencePiece do so.
+  static Result<std::unique_ptr<SubwordModel>> FromRankedJson(const model::JsonObject& object);
 
   Status Tokenize(std::string_view piece, std::vector<int32_t>& ids) const override;
   const Vocabulary& vocabulary() const override { return vocabulary_; }
@@ -40,6 +45,9 @@ class Bpe : public SubwordModel {
   Status ReadOptions(const model::JsonObject& object);
   Status ReadVocabulary(const model::JsonObject& object);
   Status ReadMerges(const model::JsonObject& object);
+  Status ReadRanks(const model::JsonObject& object);
+  // Every division of a token into two others.
+  void AddDivisions(const std::string& token, Merge merge);
   Status AddMerge(std::string_view left, std::string_view right, uint32_t rank);
 
   // The ids of the single characters of `piece`: where merging begins.

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/str_cat.h"
+#include "tokenizer/base64.h"
 #include "tokenizer/unicode.h"
 
 namespace shoal::tokenizer {
@@ -12,15 +13,6 @@ namespace {
 
 constexpr size_t kShortGraphemeBytes = 6;
 
-int Base64Digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  if (c == '/') return 63;
-  return -1;
-}
-
 // The fields of a Darts unit.
 bool HasLeaf(uint32_t unit) { return ((unit >> 8) & 1) != 0; }
 uint32_t Value(uint32_t unit) { return unit & 0x7FFFFFFF; }
@@ -28,34 +20,6 @@ uint32_t Label(uint32_t unit) { return unit & (0x80000000u | 0xFF); }
 uint32_t Offset(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
 
 }  // namespace
-
-Result<std::string> DecodeBase64(std::string_view encoded) {
-  const auto wrong = [](size_t at) {
-    return Fail(Code::kInvalidArgument, StrCat("not base64 at byte ", at));
-  };
-  if (encoded.size() % 4 != 0) return wrong(encoded.size());
-  size_t padding = 0;
-  while (padding < 2 && padding < encoded.size() && encoded[encoded.size() - 1 - padding] == '=') {
-    ++padding;
-  }
-  std::string bytes;
-  bytes.reserve(encoded.size() / 4 * 3);
-  uint32_t bits = 0;
-  for (size_t i = 0; i < encoded.size(); ++i) {
-    const bool is_padding = i >= encoded.size() - padding;
-    const int digit = is_padding ? 0 : Base64Digit(encoded[i]);
-    if (digit < 0) return wrong(i);
-    bits = (bits << 6) | static_cast<uint32_t>(digit);
-    if (i % 4 == 3) {
-      bytes += static_cast<char>(bits >> 16);
-      bytes += static_cast<char>(bits >> 8);
-      bytes += static_cast<char>(bits);
-      bits = 0;
-    }
-  }
-  bytes.resize(bytes.size() - padding);
-  return bytes;
-}
 
 Result<CharacterMap> CharacterMap::FromBase64(std::string_view encoded) {
   Result<std::string> decoded = DecodeBase64(encoded);

@@ -32,7 +32,4 @@ class CharacterMap {
   std::string replacements_;
 };
 
-// Standard base64 with padding; kInvalidArgument for anything else.
-Result<std::string> DecodeBase64(std::string_view encoded);
-
 }  // namespace shoal::tokenizer

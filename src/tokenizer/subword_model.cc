@@ -12,6 +12,7 @@ Result<std::unique_ptr<SubwordModel>> ParseSubwordModel(const model::JsonObject&
   const bool lists_scores = vocab != nullptr && vocab->is_array();
   ASSIGN_OR_RETURN(const std::string type, object.TextOr("type", lists_scores ? "Unigram" : "BPE"));
   if (type == "BPE") return Bpe::FromJson(object);
+  if (type == "RankedBPE") return Bpe::FromRankedJson(object);
   if (type == "Unigram") return Unigram::FromJson(object);
   return Fail(Code::kUnimplemented, StrCat(object.where(), ": the model type \"", type,
                                            "\" is not supported; BPE and Unigram are"));

@@ -22,7 +22,8 @@ class SubwordModel {
   virtual const Vocabulary& vocabulary() const = 0;
 };
 
-// The field "model" of tokenizer.json: BPE or Unigram. kUnimplemented for other types.
+// The field "model" of tokenizer.json: BPE, Unigram or RankedBPE (bpe.h). kUnimplemented for other
+// types.
 Result<std::unique_ptr<SubwordModel>> ParseSubwordModel(const model::JsonObject& object);
 
 // The ids of "<0x00>" to "<0xFF>", which stand for the bytes of characters that have no token.
