@@ -188,7 +188,8 @@ export class MessageView {
     const { index, turn } = this.#place;
     const parts: (Node | string)[] = [el("p", {}, error.message)];
     if (error.status === 503) {
-      parts.push(el("a", { href: this.#actions.lendUrl, target: "_blank", rel: "noopener" }, "Lend this tab"));
+      const to = { href: this.#actions.lendUrl, target: "_blank", rel: "noopener" };
+      parts.push(el("a", to, "Lend this tab"));
     }
     const again = el("button", { type: "button", "data-testid": "chat-retry" }, "Try again");
     again.addEventListener("click", () => this.#actions.retry(index));
