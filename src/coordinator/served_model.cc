@@ -74,6 +74,7 @@ Result<TextSide> LoadTextSide(const store::Pack& pack) {
   Result<tokenizer::ChatTemplate> chat = tokenizer::ChatTemplate::Load(chat_template);
   if (chat) {
     text.chat_template = *std::move(chat);
+    text.tool_form = api::ToolFormOf(chat_template);
   } else {
     spdlog::warn("the chat template cannot be used: {}", chat.error().ToString());
   }
@@ -92,6 +93,7 @@ api::ModelFacts DescribeModel(const store::Pack& pack, uint32_t positions, const
     facts.end_ids.push_back(static_cast<int32_t>(id));
   }
   facts.template_variables = text.template_variables;
+  facts.tool_form = text.tool_form;
   facts.fingerprint = "shoal_" + store::Hex(pack.id()).substr(0, 12);
   const model::GenerationDefaults& defaults = manifest.generation;
   facts.default_sampling.temperature = static_cast<float>(defaults.temperature);

@@ -20,6 +20,7 @@ namespace shoal {
 struct TextSide {
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;
+  api::ToolForm tool_form = api::ToolForm::kNone;  // As the chat template has it.
   // bos_token and so on, as tokenizer_config.json has them.
   std::vector<std::pair<std::string, std::string>> template_variables;
 };

@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <utility>
 
+#include "base/str_cat.h"
 #include "coordinator/api/sse.h"
 
 namespace shoal::api {
@@ -30,7 +31,14 @@ Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
       began_(now_()) {
   for (size_t prompt = 0; prompt < prompts_.size(); ++prompt) {
     for (uint32_t at = 0; at < request_.choices_per_prompt; ++at) {
-      running_.push_back({Choice(request_, model_, text), prompt, SessionId(), false, {}});
+      // Letters and digits of the answer's id, which is random, and of the choice.
+      const size_t dash = head_.id.rfind('-') + 1;
+      std::string call_id_base = StrCat(head_.id.substr(dash, 18), 'x', running_.size());
+      running_.push_back({Choice(request_, model_, text, std::move(call_id_base)),
+                          prompt,
+                          SessionId(),
+                          false,
+                          {}});
       if (request_.echoes_prompt) running_.back().all.text = text.Decode(prompts_[prompt]);
     }
   }
@@ -97,7 +105,7 @@ void Answer::Deliver(uint32_t index, Piece piece) {
     // What is echoed comes first.
     piece.text.insert(0, running.all.text);
   } else if (!form_.has_token_ids && piece.text.empty() && piece.logprobs.empty() &&
-             piece.finish_reason.empty()) {
+             piece.calls.empty() && piece.finish_reason.empty()) {
     return;  // Nothing that the client could see yet.
   }
   const ChoicePrompt prompt = PromptOf(running);

@@ -2,6 +2,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
+#include <optional>
 #include <utility>
 
 namespace shoal::api {
@@ -71,6 +72,29 @@ json::object HeadJson(const AnswerHead& head, const char* object) {
           {"system_fingerprint", head.fingerprint}};
 }
 
+// `first`: index of the first call, where calls come one after the other; none in whole answers.
+json::array CallsJson(const std::vector<ToolCall>& calls, std::optional<uint32_t> first) {
+  json::array out;
+  for (const ToolCall& call : calls) {
+    json::object object;
+    if (first) object["index"] = *first + out.size();
+    object["id"] = call.id;
+    object["type"] = "function";
+    object["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+    out.push_back(std::move(object));
+  }
+  return out;
+}
+
+json::object MessageJson(const Piece& piece) {
+  json::object message = {{"role", "assistant"}, {"content", piece.text}, {"refusal", nullptr}};
+  if (!piece.calls.empty()) {
+    if (piece.text.empty()) message["content"] = nullptr;
+    message["tool_calls"] = CallsJson(piece.calls, std::nullopt);
+  }
+  return message;
+}
+
 const char* ChunkKind(Shape shape) {
   return shape == Shape::kChat ? "chat.completion.chunk" : "text_completion";
 }
@@ -90,6 +114,7 @@ json::object ChunkJson(const AnswerHead& head, const AnswerForm& form, uint32_t 
     json::object delta;
     if (prompt != nullptr) delta["role"] = "assistant";
     if (prompt != nullptr || !piece.text.empty()) delta["content"] = piece.text;
+    if (!piece.calls.empty()) delta["tool_calls"] = CallsJson(piece.calls, piece.first_call);
     choice["delta"] = std::move(delta);
   } else {
     choice["text"] = piece.text;
@@ -125,8 +150,7 @@ json::object WholeJson(const AnswerHead& head, const AnswerForm& form,
   for (const WholeChoice& whole : choices) {
     json::object choice = {{"index", list.size()}};
     if (head.shape == Shape::kChat) {
-      choice["message"] = {
-          {"role", "assistant"}, {"content", whole.piece.text}, {"refusal", nullptr}};
+      choice["message"] = MessageJson(whole.piece);
     } else {
       choice["text"] = whole.piece.text;
     }

@@ -25,15 +25,30 @@ void Piece::Append(Piece later) {
   text += later.text;
   MoveBehind(token_ids, later.token_ids);
   MoveBehind(logprobs, later.logprobs);
+  MoveBehind(calls, later.calls);
   if (!later.finish_reason.empty()) finish_reason = later.finish_reason;
 }
 
-Choice::Choice(const CompletionRequest& request, const ModelFacts& model, const Text& text)
+Choice::Choice(const CompletionRequest& request, const ModelFacts& model, const Text& text,
+               std::string call_id_base)
     : request_(request),
       model_(model),
       text_(text),
-      decoder_(text.NewDecoder()),
-      stops_(request.stops) {}
+      // The mark of kList is a special token.
+      decoder_(text.NewDecoder(request.tools.empty() || model.tool_form != ToolForm::kList)),
+      stops_(request.stops),
+      calls_(request.tools.empty() ? ToolForm::kNone : model.tool_form, request.tool_names,
+             std::move(call_id_base)) {}
+
+void Choice::Take(ToolCallReader::Part part, Piece& piece) {
+  piece.text += part.text;
+  if (!request_.parallel_tool_calls && calls_made_ + part.calls.size() > 1) {
+    part.calls.resize(calls_made_ == 0 ? 1 : 0);
+  }
+  if (piece.calls.empty()) piece.first_call = calls_made_;
+  calls_made_ += static_cast<uint32_t>(part.calls.size());
+  MoveBehind(piece.calls, part.calls);
+}
 
 Piece Choice::OnToken(const GeneratedToken& token) {
   CHECK(!finished_);
@@ -44,10 +59,14 @@ Piece Choice::OnToken(const GeneratedToken& token) {
   // The end token says that the answer is over; it is no part of its text.
   const bool is_end = !request_.ignores_end &&
                       std::ranges::find(model_.end_ids, token.token) != model_.end_ids.end();
-  if (!is_end && decoder_ != nullptr) piece.text = stops_.Push(decoder_->Push(token.token));
-  if (stops_.matched()) {
+  if (!is_end && decoder_ != nullptr) {
+    Take(calls_.Push(stops_.Push(decoder_->Push(token.token))), piece);
+  }
+  const bool has_its_call = calls_made_ > 0 && !request_.parallel_tool_calls;
+  if (stops_.matched() || has_its_call) {
     finished_ = true;
-    piece.finish_reason = "stop";
+    Take(calls_.Flush(), piece);
+    piece.finish_reason = calls_made_ > 0 ? "tool_calls" : "stop";
   }
   return piece;
 }
@@ -57,11 +76,11 @@ Piece Choice::OnDone(FinishReason reason) {
   finished_ = true;
   Piece piece;
   if (decoder_ != nullptr) {
-    piece.text = stops_.Push(decoder_->Flush());
-    piece.text += stops_.Flush();
+    Take(calls_.Push(stops_.Push(decoder_->Flush()) + stops_.Flush()), piece);
+    Take(calls_.Flush(), piece);
   }
   const bool is_stop = reason == FinishReason::kStop || stops_.matched();
-  piece.finish_reason = is_stop ? "stop" : "length";
+  piece.finish_reason = !is_stop ? "length" : calls_made_ > 0 ? "tool_calls" : "stop";
   return piece;
 }
 

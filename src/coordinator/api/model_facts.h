@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/api/tools.h"
 #include "wire/frames.h"
 
 namespace shoal::api {
@@ -21,6 +22,7 @@ struct ModelFacts {
   wire::Sampling default_sampling;
   // max_tokens of a request that says nothing; 0: as much as the context holds.
   uint32_t default_max_tokens = 0;
+  ToolForm tool_form = ToolForm::kNone;  // As the chat template has it.
   // More variables of the chat template: bos_token, eos_token, ...
   std::vector<std::pair<std::string, std::string>> template_variables;
 };

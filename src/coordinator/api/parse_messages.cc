@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/str_cat.h"
+#include "coordinator/api/read_tools.h"
 
 namespace shoal::api {
 namespace {
@@ -50,11 +51,6 @@ bool ReadMessage(Fields& fields, const std::string& name, const json::value& val
     fields.Fail(name + ".role", "must be a string such as 'user'");
     return false;
   }
-  const json::value* calls = message->if_contains("tool_calls");
-  if (calls != nullptr && !calls->is_null() && !(calls->is_array() && calls->get_array().empty())) {
-    fields.Fail(name + ".tool_calls", "is not supported");
-    return false;
-  }
   const json::value* content = message->if_contains("content");
   if (content == nullptr && *role != "assistant") {
     fields.Fail(name + ".content", "is missing");
@@ -64,6 +60,7 @@ bool ReadMessage(Fields& fields, const std::string& name, const json::value& val
   if (!text) return false;
   json::object checked = *message;
   checked["content"] = std::move(*text);
+  if (!ReadMessageCalls(fields, name + ".tool_calls", checked)) return false;
   out.push_back(std::move(checked));
   return true;
 }

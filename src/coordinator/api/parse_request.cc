@@ -9,6 +9,7 @@
 #include "base/str_cat.h"
 #include "coordinator/api/fields.h"
 #include "coordinator/api/parse_messages.h"
+#include "coordinator/api/read_tools.h"
 
 namespace shoal::api {
 namespace {
@@ -23,7 +24,7 @@ bool IsEmpty(const json::value& value) {
 
 // Refuses what is understood, not there yet, and would change the answer.
 void RefuseUnsupported(Fields& fields, Shape shape) {
-  for (const char* name : {"tools", "functions", "audio", "prediction", "web_search_options"}) {
+  for (const char* name : {"functions", "audio", "prediction", "web_search_options"}) {
     if (shape != Shape::kChat) break;
     const json::value* value = fields.Find(name);
     if (value != nullptr && !IsEmpty(*value)) fields.Fail(name, "is not supported");
@@ -189,6 +190,7 @@ std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, S
   ReadLengths(fields, out);
   if (shape == Shape::kChat) {
     ReadMessages(fields, out);
+    ReadTools(fields, model, out);
   } else {
     out.echoes_prompt = fields.Bool("echo").value_or(false);
     ReadPrompts(fields, model, out);

@@ -1,7 +1,7 @@
 // The body of a request -> what is asked for, every field checked. Nothing is tokenized here.
 //
 // Fields that are not known are ignored, as OpenAI does; fields that are known, not supported, and
-// would change the answer (tools, response_format, audio, ...) are refused.
+// would change the answer (response_format, audio, ...) are refused.
 #pragma once
 
 #include <boost/json/array.hpp>
@@ -39,6 +39,9 @@ struct CompletionRequest {
 
   boost::json::array messages;          // kChat: {role, content: string, ...}.
   boost::json::object template_fields;  // kChat: chat_template_kwargs.
+  boost::json::array tools;             // kChat: those offered, as they came; empty: none.
+  std::vector<std::string> tool_names;  // Of `tools`.
+  bool parallel_tool_calls = true;      // More than one call in an answer.
   std::vector<Prompt> prompts;          // kCompletion: at least one.
 
   uint32_t choices_per_prompt = 1;

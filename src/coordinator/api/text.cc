@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/str_cat.h"
+#include "coordinator/api/read_tools.h"
 
 namespace shoal::api {
 namespace {
@@ -67,7 +68,17 @@ std::expected<std::vector<int32_t>, ApiError> Text::ChatIds(const CompletionRequ
     gmtime_r(&now, &parts);
     return parts;
   };
-  const auto prompt = chat_template_->Render(input);
+  if (!request.tools.empty()) input.tools = &request.tools;
+  auto prompt = chat_template_->Render(input);
+  if (!prompt && prompt.error().code == Code::kFailedPrecondition) {
+    // Some templates paste the arguments of calls as they are: those want text.
+    const boost::json::array messages = WithArgumentsAsText(request.messages);
+    tokenizer::ChatInput again{.messages = messages,
+                               .tools = input.tools,
+                               .variables = input.variables,
+                               .clock = input.clock};
+    prompt = chat_template_->Render(again);
+  }
   if (!prompt) return std::unexpected(InputError("messages", prompt.error()));
   // The template has written the special tokens itself.
   auto ids = tokenizer_->Encode(*prompt, /*add_special=*/false);
@@ -107,9 +118,9 @@ std::expected<std::vector<std::vector<int32_t>>, ApiError> Text::PromptIds(
   return out;
 }
 
-std::unique_ptr<tokenizer::StreamDecoder> Text::NewDecoder() const {
+std::unique_ptr<tokenizer::StreamDecoder> Text::NewDecoder(bool skip_special) const {
   if (tokenizer_ == nullptr) return nullptr;
-  return std::make_unique<tokenizer::StreamDecoder>(*tokenizer_, /*skip_special=*/true);
+  return std::make_unique<tokenizer::StreamDecoder>(*tokenizer_, skip_special);
 }
 
 std::string Text::Decode(std::span<const int32_t> ids) const {

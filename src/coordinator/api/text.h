@@ -30,8 +30,8 @@ class Text {
   std::expected<std::vector<std::vector<int32_t>>, ApiError> PromptIds(
       const CompletionRequest& request, const ModelFacts& model, int64_t unix_seconds) const;
 
-  // Null without a tokenizer.
-  std::unique_ptr<tokenizer::StreamDecoder> NewDecoder() const;
+  // Null without a tokenizer. `skip_special`: leaves special tokens out of the text.
+  std::unique_ptr<tokenizer::StreamDecoder> NewDecoder(bool skip_special) const;
   // With special tokens; empty without a tokenizer.
   std::string Decode(std::span<const int32_t> ids) const;
   // One token by itself, for log-probabilities; "token_id:5" without a tokenizer.
