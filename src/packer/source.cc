@@ -6,6 +6,7 @@
 #include "base/str_cat.h"
 #include "model/json.h"
 #include "model/weight_reader.h"
+#include "tokenizer/convert/convert.h"
 
 namespace shoal::packer {
 
@@ -41,18 +42,52 @@ Status CheckTensors(const model::Checkpoint& checkpoint) {
                                              " model does not have: ", unknown));
 }
 
-}  // namespace
+// Makes a tokenizer.json of the first file that can stand for it.
+Status AddTokenizer(const std::filesystem::path& folder, Source& source) {
+  const auto config = source.files.find("tokenizer_config.json");
+  for (const std::string_view name : tokenizer::TokenizerModelFiles()) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(folder / name, ignored)) continue;
+    ASSIGN_OR_RETURN(const std::string content, model::ReadFile(folder / name, kMaxFileBytes));
+    ASSIGN_OR_RETURN(source.files["tokenizer.json"],
+                     tokenizer::TokenizerJsonOf(
+                         name, content, config == source.files.end() ? "" : config->second));
+    return {};
+  }
+  return {};
+}
 
-Result<Source> OpenSource(const std::filesystem::path& folder) {
-  ASSIGN_OR_RETURN(model::Checkpoint checkpoint, model::Checkpoint::Open(folder));
-  Source source{std::move(checkpoint), {}};
-  RETURN_IF_ERROR(CheckTensors(source.checkpoint));
+Status AddFilesOfFolder(const std::filesystem::path& folder, Source& source) {
   for (const std::string_view name : kPackedFiles) {
     std::error_code ignored;
     if (!std::filesystem::exists(folder / name, ignored)) continue;
     ASSIGN_OR_RETURN(std::string content, model::ReadFile(folder / name, kMaxFileBytes));
     if (name.ends_with(".json")) RETURN_IF_ERROR(model::ParseJson(content, name));
     source.files.emplace(name, std::move(content));
+  }
+  if (source.files.contains("tokenizer.json")) return {};
+  return AddTokenizer(folder, source);
+}
+
+// A GGUF file need not hold a tokenizer.
+Status AddFilesOfGguf(const model::Gguf& gguf, Source& source) {
+  source.files["generation_config.json"] = source.checkpoint.generation_json();
+  if (!gguf.Has("tokenizer.ggml.model")) return {};
+  ASSIGN_OR_RETURN(source.files["tokenizer.json"], tokenizer::TokenizerJsonOfGguf(gguf));
+  ASSIGN_OR_RETURN(source.files["tokenizer_config.json"], tokenizer::TokenizerConfigOfGguf(gguf));
+  return {};
+}
+
+}  // namespace
+
+Result<Source> OpenSource(const std::filesystem::path& path) {
+  ASSIGN_OR_RETURN(model::Checkpoint checkpoint, model::Checkpoint::Open(path));
+  Source source{std::move(checkpoint), {}};
+  RETURN_IF_ERROR(CheckTensors(source.checkpoint));
+  if (source.checkpoint.gguf() != nullptr) {
+    RETURN_IF_ERROR(AddFilesOfGguf(*source.checkpoint.gguf(), source));
+  } else {
+    RETURN_IF_ERROR(AddFilesOfFolder(path, source));
   }
   return source;
 }

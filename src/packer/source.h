@@ -18,9 +18,10 @@ struct Source {
   std::map<std::string, std::string> files;  // Name -> content: tokenizer.json and its like.
 };
 
-// Opens a checkpoint and checks it: a missing tensor, one that no block reads and one of another
-// shape are errors naming it.
-Result<Source> OpenSource(const std::filesystem::path& folder);
+// Opens a checkpoint, a folder or a GGUF file, and checks it: a missing tensor, one that no block
+// reads and one of another shape are errors naming it. Where there is no tokenizer.json it is made
+// of the files that stand for it (tokenizer/convert/convert.h).
+Result<Source> OpenSource(const std::filesystem::path& path);
 
 // A hash of the names and contents of everything that was opened: equal for equal inputs, wherever
 // they lie. Reads the weight files once, from end to end.
