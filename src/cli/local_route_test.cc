@@ -107,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(Families, GoldenModel,
                          testing::Values("llama3", "llama_tied", "mistral", "qwen2", "qwen3",
                                          "smollm3", "olmo2", "phi3", "gemma2", "gemma3", "gpt2",
                                          "mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3",
-                                         "kimi_k2"),
+                                         "kimi_k2", "granite"),
                          [](const auto& parameter) { return parameter.param; });
 
 // Trained models: sharded, tied, older spelling of the rotary parameters.

@@ -143,6 +143,8 @@ struct Architecture {
   // A table of [positions, hidden] is added to the embedding (GPT-2).
   bool learned_positions = false;
   double embedding_scale = 1;
+  double residual_scale = 1;  // Of what attention and MLP add to the hidden states (Granite).
+  double logit_scale = 1;
   double logit_softcap = 0;  // If not 0: logits x become softcap * tanh(x / softcap).
   // The embedding's table is the head's matrix.
   bool tied = false;

@@ -112,6 +112,15 @@ Status FinishGpt2(const JsonObject& config, Architecture&) {
   return {};
 }
 
+Status FinishGranite(const JsonObject& config, Architecture& arch) {
+  ASSIGN_OR_RETURN(arch.embedding_scale, config.NumberOr("embedding_multiplier", 1, 1e-6, 1e6));
+  ASSIGN_OR_RETURN(arch.attention.scale, config.NumberOr("attention_multiplier", 1, 1e-6, 1e6));
+  ASSIGN_OR_RETURN(arch.residual_scale, config.NumberOr("residual_multiplier", 1, 1e-6, 1e6));
+  ASSIGN_OR_RETURN(const double divisor, config.NumberOr("logits_scaling", 1, 1e-6, 1e6));
+  arch.logit_scale = 1 / divisor;
+  return {};
+}
+
 // Layers that are not rotated. In spite of the field's name, 1 says that a layer is.
 Status FinishSmolLm3(const JsonObject& config, Architecture& arch) {
   std::vector<uint64_t> rotated;
@@ -228,6 +237,11 @@ constexpr Family kFamilies[] = {
      .latent = true,
      .mixtures = Mixtures::kAfterFirst,
      .mixture = kDeepSeekMixture},
+    {.model_type = "granite",
+     .qkv_bias = {.field = "attention_bias"},
+     .output_bias = {.field = "attention_bias"},
+     .mlp_bias = {.field = "mlp_bias"},
+     .finish = FinishGranite},
     {.model_type = "kimi_k2",
      .config = kDeepSeekConfig,
      .tensors = kDeepSeekTensors,

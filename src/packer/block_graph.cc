@@ -51,8 +51,10 @@ onnx::Model HeadGraph(BlockWriter& writer) {
       graph.Add("Gather", "select", {flat, "logit_rows"}, {{"axis", int64_t{0}}});
   const std::string normed = writer.Norm("norm", rows);
   const bool capped = arch.logit_softcap != 0;
-  const std::string product = writer.Linear("head", normed, capped ? "" : "logits");
-  if (capped) writer.Softcap("softcap", product, arch.logit_softcap, "logits");
+  const bool scaled = arch.logit_scale != 1;
+  std::string logits = writer.Linear("head", normed, capped || scaled ? "" : "logits");
+  if (scaled) logits = writer.Scale("head.scale", logits, arch.logit_scale, capped ? "" : "logits");
+  if (capped) writer.Softcap("softcap", logits, arch.logit_softcap, "logits");
   graph.Output("logits", DType::kF32, {Dim::Symbolic("selected"), Dim::Fixed(arch.vocab)});
   return writer.Take(StrCat("block.", writer.block()));
 }
@@ -66,6 +68,7 @@ std::string AddFirstHalf(BlockWriter& writer, std::string output = {}) {
   if (placement != NormPlacement::kAfter) branch = writer.Norm("attention_norm", branch);
   branch = AddAttention(writer, branch);
   if (placement != NormPlacement::kBefore) branch = writer.Norm("attention_post_norm", branch);
+  branch = writer.Scale("attention_scale", branch, writer.arch().residual_scale);
   return writer.graph().Add("Add", "attention_residual", {input, branch}, {}, std::move(output));
 }
 
@@ -75,6 +78,7 @@ onnx::Model FinishLayer(BlockWriter& writer, const std::string& residual, std::s
   if (writer.arch().norm.placement != NormPlacement::kBefore) {
     branch = writer.Norm("mlp_post_norm", branch);
   }
+  branch = writer.Scale("mlp_scale", branch, writer.arch().residual_scale);
   const std::string output = HiddenName(writer.block() + 1);
   writer.graph().Add("Add", "mlp_residual", {residual, branch}, {}, output);
   writer.RowOutput(output, writer.arch().hidden);

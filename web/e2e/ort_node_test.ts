@@ -73,6 +73,7 @@ async function runChain(
 const kinds = [
   ...["llama3", "llama_tied", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "phi3"],
   ...["gemma2", "gemma3", "gpt2", "mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3", "kimi_k2"],
+  "granite",
 ];
 
 describe.each(kinds)("%s", (kind) => {
