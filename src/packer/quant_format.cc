@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/str_cat.h"
+#include "packer/coded_block.h"
 #include "tensor/convert.h"
 
 namespace shoal::packer {
@@ -27,8 +28,10 @@ struct Band {
 // Quantises a tensor band by band, each band's rows divided over the cores.
 class TensorQuantizer {
  public:
-  TensorQuantizer(BlockFormat format, const model::TensorView& tensor)
+  TensorQuantizer(BlockFormat format, const model::WeightReader& weight,
+                  const model::TensorView& tensor)
       : format_(format),
+        weight_(weight),
         tensor_(tensor),
         rows_(tensor.shape[0]),
         columns_(tensor.shape[1]),
@@ -77,10 +80,27 @@ class TensorQuantizer {
       ToF32(tensor_.type, tensor_.data.subspan(row * row_bytes, row_bytes), values);
       RETURN_IF_ERROR(CheckValues(values));
       const uint64_t at = row - band.first;
-      QuantizeRow(format_, values, codes.subspan(at * row_code_bytes(), row_code_bytes()),
-                  scales.subspan(at * blocks_, blocks_));
+      const std::span<uint8_t> row_codes = codes.subspan(at * row_code_bytes(), row_code_bytes());
+      const std::span<uint16_t> row_scales = scales.subspan(at * blocks_, blocks_);
+      if (const auto coded = weight_.FindCodedRow(0, row)) {
+        KeepBlocks(CodedRow(*coded->matrix, coded->row), values, row_codes, row_scales);
+      } else {
+        QuantizeRow(format_, values, row_codes, row_scales);
+      }
     }
     return {};
+  }
+
+  // Quantises only the blocks that cannot be taken over from the checkpoint.
+  void KeepBlocks(const CodedRow& coded, std::span<const float> values, std::span<uint8_t> codes,
+                  std::span<uint16_t> scales) const {
+    const size_t block_bytes = BlockCodeBytes(format_);
+    for (uint64_t block = 0; block < blocks_; ++block) {
+      const std::span<uint8_t> block_codes = codes.subspan(block * block_bytes, block_bytes);
+      if (coded.Copy(block, format_, block_codes, scales[block])) continue;
+      QuantizeRow(format_, values.subspan(block * kBlockValues, kBlockValues), block_codes,
+                  scales.subspan(block, 1));
+    }
   }
 
   Status CheckValues(std::span<const float> values) const {
@@ -98,6 +118,7 @@ class TensorQuantizer {
   }
 
   const BlockFormat format_;
+  const model::WeightReader& weight_;
   const model::TensorView& tensor_;
   const uint64_t rows_;
   const uint64_t columns_;
@@ -126,7 +147,7 @@ Status QuantFormat::Write(model::WeightKind, model::WeightReader& weight,
   CHECK(weight.slice_count() == 1);
   const model::TensorView tensor = weight.Slice(0);
   RETURN_IF_ERROR(blob.Align(kPartAlignment));
-  const TensorQuantizer quantizer(format_, tensor);
+  const TensorQuantizer quantizer(format_, weight, tensor);
   ByteVector codes;
   std::vector<uint16_t> scales;
   scales.reserve(quantizer.scale_count());

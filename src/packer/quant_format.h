@@ -5,6 +5,9 @@
 // ONNX Runtime's MatMulNBits and GatherBlockQuantized read them:
 //   ".codes"   u8  [rows, columns / 32, 16 or 32], of an embedding [rows, their product]
 //   ".scales"  f16 [rows, columns / 32], cast to float32 in the graph
+//
+// Blocks that the checkpoint stores as codes already are kept as they are where they fit
+// (coded_block.h): symmetric ones of as many bits always do, others mostly in q8.
 #pragma once
 
 #include "packer/tensor_format.h"
