@@ -12,6 +12,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "swarm/events.h"
 #include "wire/frames.h"
 
 namespace shoal {
@@ -20,6 +21,7 @@ struct GenerationRequest {
   std::vector<int32_t> prompt;  // At least one token.
   // row and seed, choice, ... as the head gets them; history is filled by the hub.
   wire::Sampling sampling;
+  swarm::AllowedTokens allowed;  // Unset: every token.
   uint32_t max_tokens = 0;       // At least 1; prompt + max_tokens fits the context.
   std::vector<int32_t> end_ids;  // The generation ends after any of these; empty: ignore EOS.
   std::string client;  // Who pays: an API key's name or an address. For fairness and logs.

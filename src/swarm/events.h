@@ -1,6 +1,8 @@
 // What happens to the swarm and what it wants done about it. swarm.h turns one into the other.
 #pragma once
 
+#include <functional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -39,12 +41,17 @@ struct StageFailed {
 };
 
 // One session's work, as a request asked for it.
+// Which tokens may come after those that were generated so far: a mask as wire::Sampling has it,
+// for the whole vocabulary. A function of its argument alone.
+using AllowedTokens = std::function<std::vector<uint8_t>(std::span<const int32_t> generated)>;
+
 struct SessionOpened {
   SessionId session;
   std::vector<int32_t> prompt;  // Not empty; ids within the vocabulary.
   uint32_t max_tokens = 1;      // prompt.size() + max_tokens <= positions.
   std::vector<int32_t> end_ids;
   wire::Sampling sampling;
+  AllowedTokens allowed;  // Unset: every token.
 };
 struct SessionCancelled {
   SessionId session;

@@ -7,6 +7,18 @@
 
 namespace shoal::swarm {
 
+namespace {
+
+// Whether a session's own rule, if it has one, lets this token come next.
+bool IsAllowed(const Session& session, int32_t token) {
+  if (!session.allowed) return true;
+  const std::vector<uint8_t> mask = session.allowed(session.generated());
+  const auto bit = static_cast<size_t>(token);
+  return bit / 8 < mask.size() && (mask[bit / 8] >> bit % 8 & 1) != 0;
+}
+
+}  // namespace
+
 // KV room is counted in positions: every stage's spare memory over what one position costs there.
 uint64_t Swarm::KvPositionsMax() const {
   uint64_t most = UINT64_MAX;
@@ -43,6 +55,7 @@ void Swarm::On(const SessionOpened& event, Micros now, Effects& out) {
   session.max_tokens = event.max_tokens;
   session.end_ids = event.end_ids;
   session.sampling = event.sampling;
+  session.allowed = event.allowed;
   session.waiting_since = now;
   waiting_.push_back(event.session);
   if (RouteReady()) StartWaiting(now, out);
@@ -107,6 +120,7 @@ void Swarm::SendRows(SessionId id, Session& session, uint32_t from, Micros now, 
       const bool penalised = sampling.repetition_penalty != 1 || sampling.frequency_penalty != 0 ||
                              sampling.presence_penalty != 0;
       if (penalised) sampling.history = session.tokens;
+      if (session.allowed) sampling.mask = session.allowed(session.generated());
       step.sampling.push_back(std::move(sampling));
     }
     out.push_back(SendBody{plan_.stages.front().node, std::move(step)});
@@ -121,7 +135,8 @@ void Swarm::On(const TokenCame& event, Micros now, Effects& out) {
   Session& session = at->second;
   if (!session.running || token.epoch != session.epoch) return;
   if (event.node != plan_.stages.back().node || token.position != session.tokens.size() ||
-      token.token < 0 || static_cast<uint32_t>(token.token) >= config_.vocab) {
+      token.token < 0 || static_cast<uint32_t>(token.token) >= config_.vocab ||
+      !IsAllowed(session, token.token)) {
     out.push_back(DropVolunteer{
         event.node, Error{Code::kInvalidArgument, "it sent a token that nobody asked it for"}});
     Forget(event.node, "sent a token that nobody asked for", now, out);

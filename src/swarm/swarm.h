@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,7 @@ struct Session {
   uint32_t max_tokens = 0;
   std::vector<int32_t> end_ids;
   wire::Sampling sampling;
+  AllowedTokens allowed;
   bool running = false;  // Has a route; otherwise it waits for one, or for KV room.
   Epoch epoch;
   uint32_t restarts = 0;
@@ -71,6 +73,7 @@ struct Session {
   size_t stages_seen = 0;  // Stages that reported on the newest row.
 
   uint32_t capacity() const { return prompt_size + max_tokens; }
+  std::span<const int32_t> generated() const { return std::span(tokens).subspan(prompt_size); }
 };
 
 class Swarm {

@@ -23,6 +23,17 @@ int32_t NextToken(const std::vector<int32_t>& history) {
   return static_cast<int32_t>(10 + hash % (kVocab - 10));  // Ids below 10 never come by chance.
 }
 
+// The first allowed token from `token` on; no mask allows all.
+int32_t Masked(int32_t token, const std::vector<uint8_t>& mask) {
+  while (!mask.empty() && (mask.at(token / 8) >> token % 8 & 1) == 0) token = (token + 1) % kVocab;
+  return token;
+}
+
+// Even and odd ids take turns.
+std::vector<uint8_t> EvenThenOdd(std::span<const int32_t> generated) {
+  return std::vector<uint8_t>(kVocab / 8, generated.size() % 2 == 0 ? 0x55 : 0xaa);
+}
+
 Config SmallConfig(uint32_t stages_min) {
   Config config;
   config.blocks.assign(6, planner::BlockCost{1000, 1});
@@ -43,6 +54,7 @@ struct Kv {
 struct FakeVolunteer {
   uint32_t generation = 0;
   bool frozen = false;
+  bool disobeys = false;  // Its tokens are what it likes.
   std::map<SessionId, Kv> sessions;
 };
 
@@ -188,7 +200,9 @@ class World {
            wire::Token{.session = first.session,
                        .epoch = kv.epoch,
                        .position = static_cast<uint32_t>(kv.tokens.size()),
-                       .token = NextToken(kv.tokens)});
+                       .token = Masked(NextToken(kv.tokens), fakes[node].disobeys
+                                                                 ? std::vector<uint8_t>()
+                                                                 : step.sampling.back().mask)});
     }
   }
 
@@ -233,6 +247,38 @@ TEST(Swarm, AnswersAndStopsAtLengthOrEnd) {
   EXPECT_EQ(world.answers[SessionId{8}].tokens.size(), 5u);
   EXPECT_TRUE(world.swarm.sessions().empty());
   for (const auto& [node, fake] : world.fakes) EXPECT_TRUE(fake.sessions.empty());
+}
+
+TEST(Swarm, AnAnswerKeepsToWhatIsAllowedAlsoAfterALoss) {
+  World world(SmallConfig(3));
+  for (uint32_t node : {1, 2, 3, 4}) world.Join(node, 100000);
+  world.Settle();
+  const std::vector<int32_t> prompt(5, 3);
+  world.Feed(SessionOpened{SessionId{1}, prompt, 20, {}, {}, EvenThenOdd});
+  for (int i = 0; i < 40; ++i) world.Deliver();
+  ASSERT_FALSE(world.answers[SessionId{1}].finished);
+  world.Kill(2);
+  world.Settle();
+  std::vector<int32_t> tokens = prompt;
+  while (tokens.size() < prompt.size() + 20) {
+    const auto mask = EvenThenOdd(std::span(tokens).subspan(prompt.size()));
+    tokens.push_back(Masked(NextToken(tokens), mask));
+  }
+  tokens.erase(tokens.begin(), tokens.begin() + 5);
+  EXPECT_EQ(world.answers[SessionId{1}].tokens, tokens);
+}
+
+TEST(Swarm, ATokenThatIsNotAllowedIsRefusedWithItsSender) {
+  World world(SmallConfig(2));
+  for (uint32_t node : {1, 2, 3}) world.Join(node, 100000);
+  world.Settle();
+  const NodeId head = world.swarm.plan().stages.back().node;
+  world.fakes[head].disobeys = true;
+  world.Feed(SessionOpened{SessionId{1}, {5, 6}, 20, {}, {}, EvenThenOdd});
+  world.Settle();
+  EXPECT_TRUE(world.dropped.contains(head));
+  const Answer& answer = world.answers[SessionId{1}];
+  for (size_t at = 0; at < answer.tokens.size(); ++at) EXPECT_EQ(answer.tokens[at] % 2, at % 2);
 }
 
 TEST(Swarm, ASpareTakesOverAndTheAnswerIsTheSame) {

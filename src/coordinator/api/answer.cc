@@ -4,8 +4,10 @@
 #include <boost/json/serialize.hpp>
 #include <utility>
 
+#include "base/check.h"
 #include "base/str_cat.h"
 #include "coordinator/api/sse.h"
+#include "coordinator/grammar/token_constraint.h"
 
 namespace shoal::api {
 
@@ -17,12 +19,13 @@ constexpr int kClientLeft = 499;  // As nginx logs it.
 
 Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
                CompletionRequest request, std::vector<std::vector<int32_t>> prompts,
-               AnswerHead head, net::Responder responder, std::function<Micros()> now,
-               std::function<void(const AnswerRecord&)> on_ended)
+               const grammar::Vocabulary* vocabulary, AnswerHead head, net::Responder responder,
+               std::function<Micros()> now, std::function<void(const AnswerRecord&)> on_ended)
     : generator_(generator),
       model_(model),
       request_(std::move(request)),
       prompts_(std::move(prompts)),
+      vocabulary_(vocabulary),
       head_(std::move(head)),
       form_{request_.wants_logprobs, request_.returns_token_ids, request_.includes_usage},
       responder_(std::move(responder)),
@@ -75,6 +78,14 @@ Result<SessionId> Answer::StartOne(uint32_t index, uint64_t seed, const std::str
   generation.max_tokens = std::min(request_.max_tokens.value_or(unasked), room);
   if (!request_.ignores_end) generation.end_ids = model_.end_ids;
   generation.client = client;
+  if (request_.grammar != nullptr) {
+    CHECK(vocabulary_ != nullptr && !generation.end_ids.empty());
+    generation.allowed = [constraint = std::make_shared<grammar::TokenConstraint>(
+                              request_.grammar, *vocabulary_, generation.end_ids)](
+                             std::span<const int32_t> generated) {
+      return constraint->Mask(generated);
+    };
+  }
   return generator_.Start(std::move(generation),
                           [weak = weak_from_this(), index](GenerationEvent event) {
                             if (const auto self = weak.lock()) {

@@ -13,6 +13,7 @@
 #include "coordinator/api/choice.h"
 #include "coordinator/api/parse_request.h"
 #include "coordinator/generator.h"
+#include "coordinator/grammar/vocabulary.h"
 #include "net/http.h"
 
 namespace shoal::api {
@@ -34,11 +35,12 @@ struct AnswerRecord {
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
   // `generator`, `model` and `text` must outlive the answer. `prompts` are those of `request`, as
-  // ids. `now` is a clock. `on_ended` is called once, when nothing is left to do; not from within
-  // the constructor.
+  // ids. `vocabulary`: for requests with a grammar; else may be null. `now` is a clock. `on_ended`
+  // is called once, when nothing is left to do; not from within the constructor.
   Answer(Generator& generator, const ModelFacts& model, const Text& text, CompletionRequest request,
-         std::vector<std::vector<int32_t>> prompts, AnswerHead head, net::Responder responder,
-         std::function<Micros()> now, std::function<void(const AnswerRecord&)> on_ended);
+         std::vector<std::vector<int32_t>> prompts, const grammar::Vocabulary* vocabulary,
+         AnswerHead head, net::Responder responder, std::function<Micros()> now,
+         std::function<void(const AnswerRecord&)> on_ended);
 
   // Starts every generation, or answers why not. `client`: who asks, for fairness.
   void Start(const std::string& client);
@@ -68,6 +70,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   const ModelFacts& model_;
   const CompletionRequest request_;
   const std::vector<std::vector<int32_t>> prompts_;
+  const grammar::Vocabulary* const vocabulary_;
   const AnswerHead head_;
   const AnswerForm form_;
   net::Responder responder_;  // Until the answer begins.

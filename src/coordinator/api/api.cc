@@ -53,11 +53,12 @@ json::object ModelJson(const ModelFacts& model) {
 }  // namespace
 
 struct Api::Impl {
-  Impl(Generator& tokens_from, ModelFacts facts, const tokenizer::Tokenizer* tokenizer,
+  Impl(Generator& tokens_from, ModelFacts facts, const tokenizer::Tokenizer* words,
        const tokenizer::ChatTemplate* chat_template, Environment surroundings, Limits bounds)
       : generator(tokens_from),
         model(std::move(facts)),
-        text(tokenizer, chat_template),
+        tokenizer(words),
+        text(words, chat_template),
         environment(std::move(surroundings)),
         limits(bounds) {}
 
@@ -79,6 +80,12 @@ struct Api::Impl {
     const std::string name = ToHex({reinterpret_cast<const uint8_t*>(bits.data()), sizeof(bits)});
     return {shape, StrCat(shape == Shape::kChat ? "chatcmpl-" : "cmpl-", name),
             environment.unix_seconds(), model.id, model.fingerprint};
+  }
+
+  // Made when it is first needed: a large one takes a moment.
+  const grammar::Vocabulary& VocabularyOfModel() {
+    if (!vocabulary) vocabulary = grammar::Vocabulary::Of(*tokenizer, model.vocab_size);
+    return *vocabulary;
   }
 
   // Whether so many more answers are within this client's share.
@@ -115,9 +122,11 @@ struct Api::Impl {
     }
     answers_of[client] += count;
     const uint64_t key = ++answers_made;
+    const grammar::Vocabulary* const words =
+        parsed->grammar == nullptr ? nullptr : &VocabularyOfModel();
     const auto answer =
         std::make_shared<Answer>(generator, model, text, *std::move(parsed), *std::move(prompts),
-                                 NewHead(shape), std::move(responder), environment.now,
+                                 words, NewHead(shape), std::move(responder), environment.now,
                                  [this, key, client, count](const AnswerRecord& record) {
                                    if (environment.on_answer) environment.on_answer(record);
                                    ReturnShare(client, count);
@@ -129,7 +138,9 @@ struct Api::Impl {
 
   Generator& generator;
   const ModelFacts model;
+  const tokenizer::Tokenizer* const tokenizer;
   const Text text;
+  std::optional<grammar::Vocabulary> vocabulary;
   const Environment environment;
   const Limits limits;
   std::unordered_map<uint64_t, std::shared_ptr<Answer>> answers;

@@ -9,6 +9,7 @@
 #include "base/str_cat.h"
 #include "coordinator/api/fields.h"
 #include "coordinator/api/parse_messages.h"
+#include "coordinator/api/read_response_format.h"
 #include "coordinator/api/read_tools.h"
 
 namespace shoal::api {
@@ -34,13 +35,10 @@ void RefuseUnsupported(Fields& fields, Shape shape) {
       if (modality != "text") fields.Fail("modalities", "supports only [\"text\"]");
     }
   }
-  if (const json::object* format = fields.Object("response_format")) {
-    const json::value* type = format->if_contains("type");
-    if (type == nullptr || *type != "text") {
-      fields.Fail("response_format", "supports only {\"type\": \"text\"}");
-    }
-  }
   if (shape == Shape::kChat) return;
+  if (const json::object* format = fields.Object("response_format")) {
+    if (!format->empty()) fields.Fail("response_format", "is supported in chats only");
+  }
   if (fields.String("suffix").value_or("") != "") fields.Fail("suffix", "is not supported");
   const auto best_of = fields.Integer("best_of", 1, kMaxChoices);
   if (best_of && *best_of != fields.Integer("n", 1, kMaxChoices).value_or(1)) {
@@ -191,6 +189,7 @@ std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, S
   if (shape == Shape::kChat) {
     ReadMessages(fields, out);
     ReadTools(fields, model, out);
+    ReadResponseFormat(fields, out);
   } else {
     out.echoes_prompt = fields.Bool("echo").value_or(false);
     ReadPrompts(fields, model, out);
@@ -201,6 +200,9 @@ std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, S
   ReadStreaming(fields, out);
   out.ignores_end = fields.Bool("ignore_eos").value_or(false);
   out.returns_token_ids = fields.Bool("return_token_ids").value_or(false);
+  if (out.grammar != nullptr && (out.ignores_end || model.end_ids.empty())) {
+    fields.Fail("response_format", "needs a model that ends its answers, and not 'ignore_eos'");
+  }
   if (fields.error()) return std::unexpected(*fields.error());
   return out;
 }

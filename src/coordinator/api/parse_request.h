@@ -1,13 +1,14 @@
 // The body of a request -> what is asked for, every field checked. Nothing is tokenized here.
 //
 // Fields that are not known are ignored, as OpenAI does; fields that are known, not supported, and
-// would change the answer (response_format, audio, ...) are refused.
+// would change the answer (audio, functions, ...) are refused.
 #pragma once
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 
 #include "coordinator/api/errors.h"
 #include "coordinator/api/model_facts.h"
+#include "coordinator/grammar/grammar.h"
 #include "wire/frames.h"
 
 namespace shoal::api {
@@ -43,6 +45,9 @@ struct CompletionRequest {
   std::vector<std::string> tool_names;  // Of `tools`.
   bool parallel_tool_calls = true;      // More than one call in an answer.
   std::vector<Prompt> prompts;          // kCompletion: at least one.
+
+  // kChat: what the answer must be, from response_format; null: anything.
+  std::shared_ptr<const grammar::Grammar> grammar;
 
   uint32_t choices_per_prompt = 1;
   std::optional<uint32_t> max_tokens;

@@ -165,7 +165,8 @@ Result<SessionId> Hub::Start(GenerationRequest request,
   trace_.SessionOpened(Now(), session, request.prompt.size(), request.max_tokens);
   listeners_.emplace(session, std::move(on_event));
   Feed(swarm::SessionOpened{session, std::move(request.prompt), request.max_tokens,
-                            std::move(request.end_ids), std::move(request.sampling)});
+                            std::move(request.end_ids), std::move(request.sampling),
+                            std::move(request.allowed)});
   return session;
 }
 
