@@ -118,17 +118,43 @@ class Packing {
       }
     }
     const onnx::Model graph = BuildBlockGraph(arch_, index, weights);
-    RETURN_IF_ERROR(onnx::Check(graph));
-    ASSIGN_OR_RETURN(const store::Blob blob,
-                     store::WriteBlob(options_.pack, onnx::Serialize(graph)));
-    Keep(blob);
-    block.graph = blob.sha;
+    ASSIGN_OR_RETURN(block.graph, KeepGraph(graph));
+    if (arch_.IsLayer(index) && arch_.LayerOf(index).mixture) {
+      ASSIGN_OR_RETURN(block.mixture, PackMixture(index, weights));
+    }
     std::set<std::string> ops;
     for (const onnx::Node& node : graph.graph.nodes) {
       ops.insert(node.domain.empty() ? node.op_type : StrCat(node.domain, ":", node.op_type));
     }
     block.ops.assign(ops.begin(), ops.end());
     return block;
+  }
+
+  Result<store::Sha256> KeepGraph(const onnx::Model& graph) {
+    RETURN_IF_ERROR(onnx::Check(graph));
+    ASSIGN_OR_RETURN(const store::Blob blob,
+                     store::WriteBlob(options_.pack, onnx::Serialize(graph)));
+    Keep(blob);
+    return blob.sha;
+  }
+
+  // The graphs for a layer whose experts are divided over devices.
+  Result<store::MixtureParts> PackMixture(uint32_t index,
+                                          const std::vector<PlacedWeight>& weights) {
+    const MixtureGraphs graphs = BuildMixtureGraphs(arch_, index, weights);
+    store::MixtureParts parts;
+    ASSIGN_OR_RETURN(parts.before, KeepGraph(graphs.before));
+    ASSIGN_OR_RETURN(parts.after, KeepGraph(graphs.after));
+    const uint32_t count = arch_.mixture->experts_per_group();
+    for (uint32_t group = 0; group < graphs.groups.size(); ++group) {
+      store::ExpertGroup made;
+      ASSIGN_OR_RETURN(made.graph, KeepGraph(graphs.groups[group]));
+      made.weights = blob_of_key_.at(StrCat("block.", index, ".experts.", group));
+      made.first = group * count;
+      made.count = count;
+      parts.groups.push_back(made);
+    }
+    return parts;
   }
 
   void FillFacts() {

@@ -27,12 +27,30 @@ struct KvShape {
   bool operator==(const KvShape&) const = default;
 };
 
+// Experts [first, first + count) of a mixture layer, which can lie on a device of their own.
+struct ExpertGroup {
+  Sha256 graph{};    // routed.{b} and routes.{b} to expert_sum.{b}.{group}.
+  Sha256 weights{};  // One of the block's blobs, which nothing else reads.
+  uint32_t first = 0;
+  uint32_t count = 0;
+  bool operator==(const ExpertGroup&) const = default;
+};
+
+// The graphs of a mixture layer whose experts are elsewhere; the block's graph is their join.
+struct MixtureParts {
+  Sha256 before{};                  // hidden.{b} to residual.{b}, routed.{b} and routes.{b}.
+  Sha256 after{};                   // What all groups give, and the former, to hidden.{b+1}.
+  std::vector<ExpertGroup> groups;  // Ascending, without gaps.
+  bool operator==(const MixtureParts&) const = default;
+};
+
 struct Block {
   uint32_t index = 0;
   BlockKind kind = BlockKind::kLayer;
   Sha256 graph{};
-  std::vector<Sha256> weights;   // The blobs that the graph reads, in order of first use.
-  std::optional<KvShape> kv;     // Layers.
+  std::vector<Sha256> weights;  // The blobs that the graph reads, in order of first use.
+  std::optional<KvShape> kv;    // Layers.
+  std::optional<MixtureParts> mixture;
   std::vector<std::string> ops;  // Sorted; operators outside of ai.onnx as "domain:Name".
   uint64_t params = 0;
   uint64_t flops_per_token = 0;

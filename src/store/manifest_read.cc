@@ -98,6 +98,26 @@ Result<model::GenerationDefaults> ReadGeneration(const JsonObject& object, uint3
   return generation;
 }
 
+Result<MixtureParts> ReadMixture(const JsonObject& object) {
+  MixtureParts mixture;
+  ASSIGN_OR_RETURN(mixture.before, ReadSha(object, "before"));
+  ASSIGN_OR_RETURN(mixture.after, ReadSha(object, "after"));
+  ASSIGN_OR_RETURN(const std::vector<JsonObject> groups,
+                   object.Objects("groups", model::kMaxExperts));
+  if (groups.empty()) return object.Wrong("groups", "expected at least one");
+  uint32_t next = 0;
+  for (const JsonObject& entry : groups) {
+    ExpertGroup group;
+    ASSIGN_OR_RETURN(group.graph, ReadSha(entry, "graph"));
+    ASSIGN_OR_RETURN(group.weights, ReadSha(entry, "weights"));
+    ASSIGN_OR_RETURN(group.first, entry.Uint("first", next, next));
+    ASSIGN_OR_RETURN(group.count, entry.Uint("count", 1, model::kMaxExperts));
+    next = group.first + group.count;
+    mixture.groups.push_back(group);
+  }
+  return mixture;
+}
+
 Result<Block> ReadBlock(const JsonObject& object, uint32_t index, const ModelFacts& facts) {
   Block block;
   block.kind = index == 0              ? BlockKind::kEmbedding
@@ -119,6 +139,11 @@ Result<Block> ReadBlock(const JsonObject& object, uint32_t index, const ModelFac
     block.kv.emplace();
     ASSIGN_OR_RETURN(block.kv->heads, kv.Uint("heads", 1, model::kMaxWidth));
     ASSIGN_OR_RETURN(block.kv->head_size, kv.Uint("head_size", 1, 4096));
+  }
+  if (object.Has("mixture")) {
+    if (block.kind != BlockKind::kLayer) return object.Wrong("mixture", "expected in layers only");
+    ASSIGN_OR_RETURN(const JsonObject mixture, object.Object("mixture"));
+    ASSIGN_OR_RETURN(block.mixture, ReadMixture(mixture));
   }
   ASSIGN_OR_RETURN(block.ops, object.Texts("ops", kMaxOps));
   ASSIGN_OR_RETURN(block.params, object.Uint("params", 0, kMaxCount));
@@ -192,6 +217,17 @@ Status CheckReferences(const Manifest& manifest) {
     for (const Block& block : variant.blocks) {
       const std::string who = StrCat("block ", block.index);
       RETURN_IF_ERROR(need(block.graph, who));
+      if (block.mixture) {
+        RETURN_IF_ERROR(need(block.mixture->before, who));
+        RETURN_IF_ERROR(need(block.mixture->after, who));
+        for (const ExpertGroup& group : block.mixture->groups) {
+          RETURN_IF_ERROR(need(group.graph, who));
+          if (std::ranges::find(block.weights, group.weights) != block.weights.end()) continue;
+          return Fail(Code::kInvalidArgument,
+                      StrCat(kManifestFile, ": ", who, ": the weights of the experts from ",
+                             group.first, " on are not among the block's"));
+        }
+      }
       uint64_t bytes = 0;
       for (const Sha256& sha : block.weights) {
         ASSIGN_OR_RETURN(const Blob* blob, need(sha, who));

@@ -47,7 +47,10 @@ Manifest Small() {
                               : BlockKind::kHead;
     block.graph = graph.sha;
     block.weights = {weights.sha};
-    if (index == 1) block.kv = {2, 16};
+    if (index == 1) {
+      block.kv = {2, 16};
+      block.mixture = {graph.sha, graph.sha, {{graph.sha, weights.sha, 0, 3}}};
+    }
     block.ops = {"MatMul", "com.microsoft:GroupQueryAttention"};
     block.params = 10;
     block.flops_per_token = 20;
@@ -91,6 +94,7 @@ TEST(Manifest, NoticesThatItWasTouched) {
 
 TEST(Manifest, ChecksEveryField) {
   const std::string graph = Hex(HashBytes(AsBytes("graph")));
+  const std::string weights = Hex(HashBytes(AsBytes("weights")));
   const struct {
     std::string from, to;
     const char* detail;
@@ -110,6 +114,11 @@ TEST(Manifest, ChecksEveryField) {
       {"\"kv\":{\"heads\":2,\"head_size\":16}", "\"kv\":null", "expected in layers"},
       {"\"graph\":\"" + graph, "\"graph\":\"" + graph.substr(1), "64 lower-case"},
       {"\"graph\":\"" + graph, "\"graph\":\"" + std::string(64, '0'), "not in the list of blobs"},
+      {"\"first\":0", "\"first\":1", "first"},
+      {"\"count\":3", "\"count\":0", "count"},
+      {"\"groups\":[{", "\"groups\":[],\"others\":[{", "groups: expected at least one"},
+      {"\"before\":\"" + graph, "\"before\":\"" + std::string(64, '0'), "not in the list of blobs"},
+      {"\"weights\":\"" + weights, "\"weights\":\"" + graph, "not among the block's"},
       {"\"weight_bytes\":7", "\"weight_bytes\":8", "its blobs have 7"},
       {"\"bytes\":7", "\"bytes\":16777217", "expected 2 for 16777217"},
       {"\"tokenizer.json\"", "\"../escape\"", "not a plain file name"},

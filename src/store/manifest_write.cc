@@ -96,6 +96,19 @@ json::object GenerationJson(const model::GenerationDefaults& generation) {
   return object;
 }
 
+json::object MixtureJson(const MixtureParts& mixture) {
+  json::array groups;
+  for (const ExpertGroup& group : mixture.groups) {
+    groups.push_back(json::object{{"graph", Hex(group.graph)},
+                                  {"weights", Hex(group.weights)},
+                                  {"first", group.first},
+                                  {"count", group.count}});
+  }
+  return {{"before", Hex(mixture.before)},
+          {"after", Hex(mixture.after)},
+          {"groups", std::move(groups)}};
+}
+
 json::object BlockJson(const Block& block) {
   json::object object{{"index", block.index},
                       {"kind", std::string(BlockKindName(block.kind))},
@@ -104,6 +117,7 @@ json::object BlockJson(const Block& block) {
   if (block.kv) {
     object["kv"] = json::object{{"heads", block.kv->heads}, {"head_size", block.kv->head_size}};
   }
+  if (block.mixture) object["mixture"] = MixtureJson(*block.mixture);
   object["ops"] = json::array(block.ops.begin(), block.ops.end());
   object["params"] = block.params;
   object["flops_per_token"] = block.flops_per_token;

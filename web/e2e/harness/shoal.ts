@@ -34,7 +34,7 @@ export interface StageFolder {
   vocab: number;
   graph: string;
   kv: { block: number; heads: number; head_size: number }[];
-  weights: { location: string; bytes: number }[];
+  weights: { location: string; bytes: number; generated: boolean }[];
 }
 
 export async function stage(packFolder: string, first: number, last: number): Promise<StageFolder> {
