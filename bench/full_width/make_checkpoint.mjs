@@ -11,7 +11,9 @@ import path from 'node:path';
 const root = path.resolve(import.meta.dirname, '../..');
 const [from, to, layers = '2'] = process.argv.slice(2);
 if (!to) {
-  console.error('usage: node bench/full_width/make_checkpoint.mjs CONFIG_FOLDER OUT_FOLDER [layers]');
+  console.error(
+    'usage: node bench/full_width/make_checkpoint.mjs CONFIG_FOLDER OUT_FOLDER [layers]',
+  );
   process.exit(2);
 }
 fs.mkdirSync(to, {recursive: true});

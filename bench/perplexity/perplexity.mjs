@@ -4,9 +4,9 @@
 //   node bench/perplexity/perplexity.mjs SHOAL [CHECKPOINT]
 //     --weights f32,f16,q8,q4   which packs
 //     --cuts 5,10               stages [0, 5) [5, 10) [10, end)
-//     --executors shoal,ort     `shoal eval`, with hops through the wire codec, and onnxruntime-node
+//     --executors shoal,ort     `shoal eval`, with hops through the wire codec; onnxruntime-node
 //
-// Every window is fed alone from position 0; the mean negative log-likelihood of all its ids counts.
+// Every window is fed alone from position 0; the mean negative log-likelihood of its ids counts.
 import {execFileSync} from 'node:child_process';
 import fs from 'node:fs';
 import {createRequire} from 'node:module';

@@ -1,6 +1,6 @@
-// Copies the WebAssembly modules to where the pages and the tests look for them: core/shoal_core.wasm
-// and the engine's two. SHOAL_CORE_WASM names another core than that of the `wasm` CMake preset; the
-// engine's modules lie beside it.
+// Copies the WebAssembly modules to where the pages and the tests look for them:
+// core/shoal_core.wasm and the engine's two. SHOAL_CORE_WASM names another core than that of the
+// `wasm` CMake preset; the engine's modules lie beside it.
 import { copyFileSync, existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

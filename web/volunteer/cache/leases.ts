@@ -21,9 +21,8 @@ export class LockLeases implements Leases {
 
   async hold(location: string): Promise<() => void> {
     return await new Promise<() => void>((resolve, reject) => {
-      this.#locks
-        .request(name(location), { mode: "shared" }, () => new Promise<void>((done) => resolve(done)))
-        .catch(reject);
+      const untilReleased = (): Promise<void> => new Promise((release) => resolve(release));
+      this.#locks.request(name(location), { mode: "shared" }, untilReleased).catch(reject);
     });
   }
 
