@@ -26,7 +26,7 @@ beforeAll(async () => {
   folder = await stage(await pack("storyteller", storyteller), 1, 3);
   const location = "big.bin";
   writeFileSync(`${folder.folder}/${location}`, randomBytes(bigBytes));
-  folder.weights.push({ location, bytes: bigBytes });
+  folder.weights.push({ location, bytes: bigBytes, generated: false });
 });
 
 beforeEach(async () => {
