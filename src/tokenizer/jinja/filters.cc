@@ -8,6 +8,7 @@ namespace shoal::tokenizer::jinja {
 Result<Value> ApplyFilter(Runtime& runtime, std::string_view name, const Value& input,
                           const Arguments& arguments) {
   RETURN_IF_ERROR(runtime.Step());
+  RETURN_IF_ERROR(runtime.Read(input));
   for (const FilterTable* table : {&ValueFilters(), &SequenceFilters()}) {
     const auto found = table->find(name);
     if (found != table->end()) return found->second(runtime, input, arguments);

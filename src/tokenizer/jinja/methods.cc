@@ -40,6 +40,7 @@ class BoundMethod : public Object {
   bool IsCallable() const override { return true; }
   int Nesting() const override { return self_.Nesting() + 1; }
   Result<Value> Call(Runtime& runtime, const Arguments& arguments) override {
+    RETURN_IF_ERROR(runtime.Read(self_));
     return method_(runtime, self_, arguments);
   }
 
@@ -57,6 +58,7 @@ bool HasMethod(const Value& value, std::string_view name) {
 
 Result<Value> CallMethod(Runtime& runtime, const Value& value, std::string_view name,
                          const Arguments& arguments) {
+  RETURN_IF_ERROR(runtime.Read(value));
   return FindMethod(value, name)(runtime, value, arguments);
 }
 

@@ -175,7 +175,8 @@ Result<Value> Apply(Runtime& runtime, BinaryOperator op, const Value& a, const V
   return Unsupported(op, a, b);
 }
 
-Result<bool> Apply(Runtime&, CompareOperator op, const Value& a, const Value& b) {
+Result<bool> Apply(Runtime& runtime, CompareOperator op, const Value& a, const Value& b) {
+  RETURN_IF_ERROR(runtime.Compare(a, b));
   switch (op) {
     case CompareOperator::kEq:
       return Equal(a, b);

@@ -12,6 +12,9 @@ namespace {
 
 constexpr size_t kItemBytes = 32;
 constexpr size_t kContainerBytes = 64;
+constexpr size_t kBytesPerStep = 256;
+constexpr size_t kItemsPerStep = 4;
+constexpr uint64_t kStepsPerContainer = 1000;
 
 }  // namespace
 
@@ -20,10 +23,28 @@ Runtime::~Runtime() {
   for (auto& [what, clear] : to_clear_) clear();
 }
 
-Status Runtime::Step() {
-  if (++steps_ <= limits_.steps) return {};
+Status Runtime::Steps(uint64_t count) {
+  steps_ += count;
+  if (steps_ <= limits_.steps) return {};
   return Fail(Code::kResourceExhausted,
               StrCat("the template did not end within ", limits_.steps, " steps"));
+}
+
+Status Runtime::Read(const Value& value) {
+  if (value.is(Value::Kind::kString)) return Steps(value.as_string().size() / kBytesPerStep);
+  if (value.is(Value::Kind::kSequence)) {
+    return Steps(value.as_sequence().items.size() / kItemsPerStep);
+  }
+  return {};
+}
+
+Status Runtime::Compare(const Value& a, const Value& b) {
+  const auto is_container = [](const Value& value) {
+    return value.is(Value::Kind::kSequence) || value.is(Value::Kind::kDict);
+  };
+  if (is_container(a) && is_container(b)) return Steps(kStepsPerContainer);
+  RETURN_IF_ERROR(Read(a));
+  return Read(b);
 }
 
 Status Runtime::Make(size_t bytes) {

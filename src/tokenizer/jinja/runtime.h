@@ -37,7 +37,11 @@ class Runtime {
   const std::function<std::tm()>& clock() const { return clock_; }
 
   // Counts one evaluation; kResourceExhausted after too many.
-  Status Step();
+  Status Step() { return Steps(1); }
+  // Counts what looking through a value takes: long texts and, in comparisons, containers are more
+  // than one step.
+  Status Read(const Value& value);
+  Status Compare(const Value& a, const Value& b);
   // Counts bytes that are about to be made, texts and 32 bytes for an item of a container.
   Status Make(size_t bytes);
   // The text as a value, counted; kResourceExhausted when it is too long.
@@ -65,6 +69,8 @@ class Runtime {
   void ClearAtEnd(const void* what, std::function<void()> clear);
 
  private:
+  Status Steps(uint64_t count);
+
   const Limits limits_;
   const std::function<std::tm()> clock_;
   uint64_t steps_ = 0;

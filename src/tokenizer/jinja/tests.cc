@@ -1,5 +1,6 @@
 // Jinja's tests: value is name(arguments).
 #include "base/str_cat.h"
+#include "tokenizer/jinja/filter_tables.h"
 #include "tokenizer/jinja/filters.h"
 #include "tokenizer/jinja/operators.h"
 #include "tokenizer/jinja/python_text.h"
@@ -63,8 +64,9 @@ Result<bool> Parity(Runtime& runtime, const Value& input, const Arguments&) {
 }
 
 template <auto change, auto other>
-Result<bool> IsCase(Runtime&, const Value& input, const Arguments&) {
+Result<bool> IsCase(Runtime& runtime, const Value& input, const Arguments&) {
   ASSIGN_OR_RETURN(const std::string text, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(text.size()));
   return change(text) == text && other(text) != text;
 }
 
@@ -75,6 +77,17 @@ Result<bool> SameAs(Runtime&, const Value& input, const Arguments& arguments) {
   if (input.is(Kind::kSequence)) return input.sequence_ptr() == other.sequence_ptr();
   if (input.is(Kind::kDict)) return input.dict_ptr() == other.dict_ptr();
   return Equal(input, other);
+}
+
+const TextMap<TestFunction>& Tests();
+
+// Whether the value names a filter, or a test: templates ask before they use a newer one.
+bool IsFilterName(const Value& value) {
+  return value.is(Kind::kString) && (ValueFilters().contains(value.as_string()) ||
+                                     SequenceFilters().contains(value.as_string()));
+}
+bool IsTestName(const Value& value) {
+  return value.is(Kind::kString) && Tests().contains(value.as_string());
 }
 
 const TextMap<TestFunction>& Tests() {
@@ -93,6 +106,8 @@ const TextMap<TestFunction>& Tests() {
       {"callable", Plain<IsCallable>},
       {"true", Plain<IsTrueItself>},
       {"false", Plain<IsFalseItself>},
+      {"filter", Plain<IsFilterName>},
+      {"test", Plain<IsTestName>},
       {"odd", Parity<1>},
       {"even", Parity<0>},
       {"divisibleby", DivisibleBy},
@@ -124,6 +139,7 @@ const TextMap<TestFunction>& Tests() {
 Result<bool> ApplyTest(Runtime& runtime, std::string_view name, const Value& input,
                        const Arguments& arguments) {
   RETURN_IF_ERROR(runtime.Step());
+  RETURN_IF_ERROR(runtime.Read(input));
   const auto found = Tests().find(name);
   if (found == Tests().end()) {
     return Fail(Code::kUnimplemented, StrCat("there is no test '", name, "'"));

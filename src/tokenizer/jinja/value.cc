@@ -185,11 +185,27 @@ std::string Object::ToText() const { return StrCat("<", TypeName(), " object>");
 
 namespace {
 
-bool EqualItems(const Values& a, const Values& b, int depth);
+// Compares two values, each as large as it looks: a container can hold another many times over.
+class Comparison {
+ public:
+  bool Equal(const Value& a, const Value& b, int depth);
+  Result<bool> Less(const Value& a, const Value& b, int depth);
 
-bool EqualAt(const Value& a, const Value& b, int depth) {
+ private:
+  // Values that are compared before the two count as different.
+  static constexpr int kMaxCompared = 50'000;
+
+  bool EqualItems(const Values& a, const Values& b, int depth) {
+    return std::ranges::equal(
+        a, b, [&](const Value& left, const Value& right) { return Equal(left, right, depth); });
+  }
+
+  int compared_ = 0;
+};
+
+bool Comparison::Equal(const Value& a, const Value& b, int depth) {
   using Kind = Value::Kind;
-  if (depth > kMaxNesting) return false;
+  if (depth > kMaxNesting || ++compared_ > kMaxCompared) return false;
   const std::optional<Integer> a_integer = a.ToInteger(), b_integer = b.ToInteger();
   if (a_integer && b_integer) return *a_integer == *b_integer;
   const std::optional<double> a_number = a.ToNumber(), b_number = b.ToNumber();
@@ -209,10 +225,11 @@ bool EqualAt(const Value& a, const Value& b, int depth) {
     }
     case Kind::kDict: {
       const Dict &left = a.as_dict(), &right = b.as_dict();
+      if (&left == &right) return true;
       if (left.size() != right.size()) return false;
       return std::ranges::all_of(left.entries(), [&](const Dict::Entry& entry) {
         const Value* other = right.Find(entry.first);
-        return other != nullptr && EqualAt(entry.second, *other, depth + 1);
+        return other != nullptr && Equal(entry.second, *other, depth + 1);
       });
     }
     case Kind::kObject:
@@ -222,12 +239,7 @@ bool EqualAt(const Value& a, const Value& b, int depth) {
   }
 }
 
-bool EqualItems(const Values& a, const Values& b, int depth) {
-  return std::ranges::equal(
-      a, b, [&](const Value& left, const Value& right) { return EqualAt(left, right, depth); });
-}
-
-Result<bool> LessAt(const Value& a, const Value& b, int depth) {
+Result<bool> Comparison::Less(const Value& a, const Value& b, int depth) {
   using Kind = Value::Kind;
   const std::optional<Integer> a_integer = a.ToInteger(), b_integer = b.ToInteger();
   if (a_integer && b_integer) return *a_integer < *b_integer;
@@ -242,8 +254,8 @@ Result<bool> LessAt(const Value& a, const Value& b, int depth) {
     if (ordered && left.flavor == right.flavor) {
       const size_t common = std::min(left.items.size(), right.items.size());
       for (size_t i = 0; i < common; ++i) {
-        if (!EqualAt(left.items[i], right.items[i], depth + 1)) {
-          return LessAt(left.items[i], right.items[i], depth + 1);
+        if (!Equal(left.items[i], right.items[i], depth + 1)) {
+          return Less(left.items[i], right.items[i], depth + 1);
         }
       }
       return left.items.size() < right.items.size();
@@ -257,8 +269,8 @@ Result<bool> LessAt(const Value& a, const Value& b, int depth) {
 
 }  // namespace
 
-bool Equal(const Value& a, const Value& b) { return EqualAt(a, b, 0); }
+bool Equal(const Value& a, const Value& b) { return Comparison().Equal(a, b, 0); }
 
-Result<bool> Less(const Value& a, const Value& b) { return LessAt(a, b, 0); }
+Result<bool> Less(const Value& a, const Value& b) { return Comparison().Less(a, b, 0); }
 
 }  // namespace shoal::tokenizer::jinja

@@ -180,12 +180,14 @@ class Object {
   virtual int Nesting() const { return 0; }
 };
 
-// Python's ==. Containers deeper than kMaxNesting are not equal.
+// Python's ==. Containers deeper than kMaxNesting, or of more than 50,000 values, are not equal
+// unless they are the same.
 bool Equal(const Value& a, const Value& b);
 // Python's <; kFailedPrecondition for types that have no order.
 Result<bool> Less(const Value& a, const Value& b);
 
-// What str() and repr() give. kResourceExhausted for a container that holds itself.
+// What str() and repr() give. kResourceExhausted for a container that holds itself, or whose text
+// is longer than 32 MiB.
 Result<std::string> ToText(const Value& value);
 Result<std::string> ToRepr(const Value& value);
 std::string FloatToText(double number);

@@ -21,6 +21,7 @@ template <auto change>
 Result<Value> ChangeText(Runtime& runtime, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN([[maybe_unused]] const Bound bound, Bound::Bind("the filter", arguments, {}));
   ASSIGN_OR_RETURN(const std::string text, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(text.size()));
   return runtime.Text(std::string(change(text)));
 }
 
@@ -71,6 +72,7 @@ std::string Itself(std::string_view text) { return std::string(text); }
 Result<Value> Trim(Runtime& runtime, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Bound bound, Bound::Bind("trim", arguments, {"chars"}));
   ASSIGN_OR_RETURN(const std::string text, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(text.size()));
   std::optional<std::string> characters;
   if (bound.Has(0) && !bound.Find(0)->is(Kind::kNone)) {
     ASSIGN_OR_RETURN(characters, bound.NeedString(0));
@@ -83,6 +85,7 @@ Result<Value> Replace(Runtime& runtime, const Value& input, const Arguments& arg
   ASSIGN_OR_RETURN(const Value old_value, bound.Need(0));
   ASSIGN_OR_RETURN(const Value new_value, bound.Need(1));
   ASSIGN_OR_RETURN(const std::string text, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(text.size()));
   ASSIGN_OR_RETURN(const std::string from, ToText(old_value));
   ASSIGN_OR_RETURN(const std::string to, ToText(new_value));
   Integer limit = -1;
@@ -221,6 +224,7 @@ Result<Value> Round(Runtime&, const Value& input, const Arguments& arguments) {
 
 Result<Value> Format(Runtime& runtime, const Value& input, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::string format, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(format.size()));
   Value values;
   if (arguments.named.empty()) {
     ASSIGN_OR_RETURN(values, MakeSequence(Sequence::Flavor::kTuple, arguments.positional));
@@ -235,8 +239,9 @@ Result<Value> Format(Runtime& runtime, const Value& input, const Arguments& argu
   return runtime.Text(std::move(text));
 }
 
-Result<Value> WordCount(Runtime&, const Value& input, const Arguments&) {
+Result<Value> WordCount(Runtime& runtime, const Value& input, const Arguments&) {
   ASSIGN_OR_RETURN(const std::string text, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(text.size()));
   int64_t words = 0;
   bool in_word = false;
   for (size_t at = 0; at < text.size();) {
@@ -251,6 +256,7 @@ Result<Value> Center(Runtime& runtime, const Value& input, const Arguments& argu
   ASSIGN_OR_RETURN(const Bound bound, Bound::Bind("center", arguments, {"width"}));
   ASSIGN_OR_RETURN(const Integer wanted, bound.Int(0, 80));
   ASSIGN_OR_RETURN(std::string text, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(text.size()));
   const auto size = static_cast<Integer>(CountCodePoints(text));
   const Integer width = std::min<Integer>(wanted, 1 << 20);
   if (width <= size) return runtime.Text(std::move(text));
@@ -266,6 +272,7 @@ Result<Value> Truncate(Runtime& runtime, const Value& input, const Arguments& ar
   ASSIGN_OR_RETURN(const std::string end, bound.String(2, "..."));
   ASSIGN_OR_RETURN(const Integer leeway, bound.Int(3, 5));
   ASSIGN_OR_RETURN(const std::string text, ToText(input));
+  RETURN_IF_ERROR(runtime.Make(text.size()));
   const auto end_size = static_cast<Integer>(CountCodePoints(end));
   if (length < end_size || leeway < 0) {
     return Fail(Code::kFailedPrecondition, "truncate: length is shorter than the end");

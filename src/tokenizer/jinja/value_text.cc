@@ -13,6 +13,8 @@ namespace shoal::tokenizer::jinja {
 
 namespace {
 
+constexpr size_t kMaxReprBytes = size_t{32} << 20;
+
 bool IsPrintable(char32_t c) {
   if (c == ' ') return true;
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
@@ -107,6 +109,11 @@ Status AppendRepr(const Value& value, int depth, std::string& out) {
   using Kind = Value::Kind;
   if (depth > kMaxNesting) {
     return Fail(Code::kResourceExhausted, "a value that holds itself has no text");
+  }
+  // A container can hold another many times over, and be far longer as a text than it is.
+  if (out.size() > kMaxReprBytes) {
+    return Fail(Code::kResourceExhausted,
+                StrCat("a value has more than ", kMaxReprBytes, " bytes as a text"));
   }
   switch (value.kind()) {
     case Kind::kUndefined:
