@@ -40,7 +40,8 @@ const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'shoal-full-width-'));
 process.on('exit', () => fs.rmSync(folder, {recursive: true}));
 const trace = path.join(folder, 'trace.jsonl');
 
-const kib = (text, field) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
+const kib = (text, field) =>
+  Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
 const pss = (pid) => kib(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'), 'Pss') * 1024;
 const resident = (pid, field) => kib(fs.readFileSync(`/proc/${pid}/status`, 'utf8'), field) * 1024;
 const gib = (bytes) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
@@ -123,7 +124,8 @@ try {
   const start = performance.now();
   const status = await untilReady(url);
   console.log(`loaded in ${((performance.now() - start) / 1000).toFixed(1)} s`);
-  for (const {id, blocks, executor, memory_bytes: memory, bytes_total: total} of status.volunteers) {
+  for (const volunteer of status.volunteers) {
+    const {id, blocks, executor, memory_bytes: memory, bytes_total: total} = volunteer;
     console.log(`volunteer ${id}: ${executor}, blocks ${JSON.stringify(blocks)}, ` +
                 `weights ${gib(total ?? memory)}`);
   }
@@ -142,7 +144,8 @@ try {
       .filter((event) => event.event === 'step' && event.rows === 1);
   for (const first of new Set(decode.map((step) => step.first))) {
     const steps_here = decode.filter((step) => step.first === first);
-    const mean = (field) => steps_here.reduce((sum, step) => sum + step[field], 0) / steps_here.length;
+    const mean = (field) =>
+      steps_here.reduce((sum, step) => sum + step[field], 0) / steps_here.length;
     console.log(`stage from block ${first}: ${Math.round(mean('bytes_in'))} bytes in, ` +
                 `${Math.round(mean('bytes_out'))} out a token; computes ` +
                 `${(mean('compute_us') / 1000).toFixed(1)} ms`);
