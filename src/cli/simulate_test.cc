@@ -1,0 +1,56 @@
+// `shoal simulate` as people and scripts meet it.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "cli/testing.h"
+
+namespace shoal::cli {
+namespace {
+
+CommandResult RunSimulate(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "simulate");
+  arguments.insert(arguments.end(), {"--scenarios", SHOAL_SOURCE_DIR "/tests/scenarios"});
+  return RunShoal(arguments);
+}
+
+TEST(SimulateTest, ListsThePlantedBugs) {
+  const CommandResult result = RunSimulate({"--plant", "list"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* name : {"drop-rebuild", "accept-old-epoch", "stale-kv", "forget-lease",
+                           "double-send", "lose-chunk", "late-rollback", "credit-twice"}) {
+    EXPECT_NE(result.out.find(name), std::string::npos) << name;
+  }
+}
+
+TEST(SimulateTest, WrongUsage) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{}, "needs a scenario"},
+      {{"sunshine"}, "sunshine"},
+      {{"chat", "--seeds", "9..3"}, "smaller"},
+      {{"chat", "--seeds", "many"}, "many"},
+      {{"chat", "--plant", "rose"}, "rose"},
+  };
+  for (const auto& [arguments, detail] : cases) {
+    const CommandResult result = RunSimulate(arguments);
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_NE(result.err.find(detail), std::string::npos) << result.err;
+  }
+}
+
+TEST(SimulateTest, AFailingSeedIsPrintedAndFailsTheRun) {
+  const CommandResult result =
+      RunSimulate({"chat+churn", "--seeds", "1..50", "--plant", "double-send", "--until-found"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.out.find("chat+churn seed "), std::string::npos) << result.out;
+}
+
+TEST(SimulateTest, ASeedRepeatsExactly) {
+  const CommandResult first = RunSimulate({"chat+churn", "--seeds", "7", "--trace"});
+  const CommandResult second = RunSimulate({"chat+churn", "--seeds", "7", "--trace"});
+  EXPECT_EQ(first.out, second.out);
+  EXPECT_NE(RunSimulate({"chat+churn", "--seeds", "8", "--trace"}).out, first.out);
+}
+
+}  // namespace
+}  // namespace shoal::cli
