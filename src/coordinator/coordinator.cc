@@ -15,6 +15,7 @@
 #include "coordinator/api/api.h"
 #include "coordinator/api/parse_request.h"
 #include "coordinator/gate/gate.h"
+#include "coordinator/hub/block_costs.h"
 #include "coordinator/hub/hub.h"
 #include "coordinator/served_model.h"
 #include "net/address.h"
@@ -57,11 +58,12 @@ Result<Gate::Options> GateOptions(const CoordinatorOptions& options) {
   return gate;
 }
 
-Hub::Options HubOptions(const store::Manifest& manifest, const StageLibrary& library,
-                        uint32_t positions, const CoordinatorOptions& options) {
+Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
+                        const CoordinatorOptions& options) {
   swarm::Config config;
-  config.blocks = library.Costs();
+  config.blocks = BlockCostsOf(manifest, options.f16_hops ? 2 : 4);
   config.vocab = manifest.model.vocab;
+  config.hidden = manifest.model.hidden;
   config.positions = positions;
   config.stages_min =
       std::min<uint32_t>(options.stages_min, static_cast<uint32_t>(config.blocks.size()));
@@ -101,8 +103,7 @@ struct Coordinator::Impl {
         text(std::move(text_side)),
         gate(std::move(gate_options)),
         library(pack, positions),
-        hub(loop, library, std::move(trace),
-            HubOptions(pack.manifest(), library, positions, options)),
+        hub(loop, library, std::move(trace), HubOptions(pack.manifest(), positions, options)),
         api(hub, DescribeModel(pack, positions, text, UnixSeconds()), text.tokenizer.get(),
             text.chat_template ? &*text.chat_template : nullptr,
             {.unix_seconds = UnixSeconds,

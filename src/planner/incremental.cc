@@ -346,16 +346,16 @@ void CountAsCached(Problem& problem, const PoolPlan& plan) {
   }
 }
 
-Result<PoolPlan> Replan(Problem problem, const PoolPlan& running) {
-  if (!running.complete()) return PlanPool(problem);
+Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care) {
+  if (!running.complete()) return PlanPool(problem, care);
   RETURN_IF_ERROR(ValidateProblem(problem));
   CountAsCached(problem, running);
   const Costs costs(problem);
   Draft draft = DraftOf(costs, Repairer(costs, StandingOf(costs, running), running).Run());
-  if (draft.pipelines().empty()) return PlanPool(problem);
+  if (draft.pipelines().empty()) return PlanPool(problem, care);
   PoolPlan repaired = Finish(draft);
   if (problem.volunteers.size() > kReplanWhole) return repaired;
-  ASSIGN_OR_RETURN(PoolPlan whole, PlanPool(problem));
+  ASSIGN_OR_RETURN(PoolPlan whole, PlanPool(problem, care));
   const double needed = repaired.prediction.effective * (1 - problem.inertia.min_gain);
   return whole.prediction.effective < needed ? whole : repaired;
 }

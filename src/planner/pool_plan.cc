@@ -21,7 +21,22 @@ struct Effort {
   size_t anneal = 0;  // Steps of each of three walks of annealing from the best of them.
 };
 
-Effort EffortFor(size_t volunteers) {
+// For a coordinator that serves meanwhile: the first pipeline is searched for in a few ways, and
+// spares go where they help most.
+constexpr Effort kQuickEffort = {.starts = 1,
+                                 .evaluations = 200,
+                                 .grow = {.weakest = 2,
+                                          .spares = 8,
+                                          .search = {.bisections = 3,
+                                                     .caps = 1,
+                                                     .shapes = 1,
+                                                     .orders = 2,
+                                                     .polished = 1,
+                                                     .evaluations = 300,
+                                                     .exact_steps = 2e4}}};
+
+Effort EffortFor(size_t volunteers, Care care) {
+  if (care == Care::kQuick) return kQuickEffort;
   if (volunteers <= 8) {
     const SearchEffort thorough = {.bisections = 5, .caps = 2, .shapes = 2, .polished = 2};
     return {.starts = 8, .evaluations = 4000, .grow = {.search = thorough}, .anneal = 15'000};
@@ -56,9 +71,10 @@ std::vector<Chain> DividedByMemory(const Costs& costs) {
   return chain.empty() ? std::vector<Chain>{} : std::vector<Chain>{chain};
 }
 
-Draft PlanSmall(const Costs& costs, std::span<const Index> everyone) {
-  const Effort effort = EffortFor(everyone.size());
-  std::vector<Chain> starts = SearchChains(costs, everyone, {}, effort.starts);
+Draft PlanSmall(const Costs& costs, std::span<const Index> everyone, Care care) {
+  const Effort effort = EffortFor(everyone.size(), care);
+  const SearchEffort search = care == Care::kQuick ? effort.grow.search : SearchEffort{};
+  std::vector<Chain> starts = SearchChains(costs, everyone, search, effort.starts);
   if (starts.empty()) starts = DividedByMemory(costs);
   Draft best(costs);
   for (const Chain& start : starts) {
@@ -82,13 +98,13 @@ Draft PlanSmall(const Costs& costs, std::span<const Index> everyone) {
 
 }  // namespace
 
-Result<PoolPlan> PlanPool(const Problem& problem) {
+Result<PoolPlan> PlanPool(const Problem& problem, Care care) {
   RETURN_IF_ERROR(ValidateProblem(problem));
   const Costs costs(problem);
   std::vector<Index> everyone(costs.volunteer_count());
   std::iota(everyone.begin(), everyone.end(), Index{0});
   const Draft draft =
-      everyone.size() <= kSmallPool ? PlanSmall(costs, everyone) : PlanLarge(costs, everyone);
+      everyone.size() <= kSmallPool ? PlanSmall(costs, everyone, care) : PlanLarge(costs, everyone);
   return draft.pipelines().empty() ? NoPlan(problem) : Finish(draft);
 }
 

@@ -67,9 +67,15 @@ struct PoolPlan {
   bool complete() const { return !pipelines.empty(); }
 };
 
+// How much is tried before an answer is given.
+enum class Care : uint8_t {
+  kThorough,  // Up to hundreds of milliseconds: for people who ask, and for plans that stay.
+  kQuick,     // A few milliseconds in small pools: for a coordinator that serves meanwhile.
+};
+
 // The best plan found for the pool as it is. Deterministic. Never without a plan when one exists
 // for up to 10 volunteers; beyond, only if memory is so tight that hardly any order of volunteers
 // works. kInvalidArgument when the problem is not valid.
-Result<PoolPlan> PlanPool(const Problem& problem);
+Result<PoolPlan> PlanPool(const Problem& problem, Care care = Care::kThorough);
 
 }  // namespace shoal::planner

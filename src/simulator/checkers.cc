@@ -29,18 +29,16 @@ void Checkers::Opened(const HeldKv& kv) {
 void Checkers::Closed(NodeId node, SessionId session) { held_.erase({session, node}); }
 
 void Checkers::Sampled(const HeldKv& kv, uint32_t position) {
-  auto& [newest, node] = sampled_[kv.session];
-  // A position may be sampled again after a loss, by whoever took the head over; not by two who are
-  // both there and of the same epoch.
-  const auto other = held_.find({kv.session, node});
-  if (newest == position && node != kv.node && other != held_.end() &&
-      other->second.epoch == kv.epoch) {
+  const auto [at, is_first] = sampled_.try_emplace(kv.session, position, kv);
+  auto& [newest, by] = at->second;
+  // A position may be sampled again after a loss, under a new epoch by whoever took the head over;
+  // not by two of one epoch.
+  if (!is_first && newest == position && by.node != kv.node && by.epoch == kv.epoch) {
     Report("owner",
-           StrCat("volunteers ", node.value, " and ", kv.node.value, " both chose the token at ",
+           StrCat("volunteers ", by.node.value, " and ", kv.node.value, " both chose the token at ",
                   position, " of session ", kv.session.value));
   }
-  newest = position;
-  node = kv.node;
+  at->second = {position, kv};
 }
 
 // --- KV and places -----------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class Checkers final : public Observer {
   std::map<SessionId, Request> requests_;
   size_t running_ = 0;
   std::map<std::pair<SessionId, NodeId>, HeldKv> held_;
-  std::map<SessionId, std::pair<uint32_t, NodeId>> sampled_;  // The newest position, and where.
+  std::map<SessionId, std::pair<uint32_t, HeldKv>> sampled_;  // The newest position, and where.
   std::vector<Violation> violations_;
   std::set<std::string> rules_;  // Already violated.
 };

@@ -54,7 +54,7 @@ void Faults::StrikeSomebodyInUse(Micros pause) {
     const NodeId node = Somebody(true);
     const auto& sessions = world_.swarm().sessions();
     const bool running =
-        std::ranges::any_of(sessions, [](const auto& entry) { return entry.second.running; });
+        std::ranges::any_of(sessions, [](const auto& entry) { return entry.second.running(); });
     // Nothing to break yet, or any more.
     if (node.value == 0 || !running) return StrikeSomebodyInUse(kShortPause);
     Strike(static_cast<Kind>(world_.random().Below(3)), node);

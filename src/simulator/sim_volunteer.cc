@@ -382,6 +382,7 @@ void SimVolunteer::SendResults(const wire::Step& step, const std::vector<Group>&
     if (!current || session.cancelled) continue;
     for (size_t i = 0; i < group.count; ++i) {
       const wire::Row& row = step.rows[group.first + i];
+      if ((row.flags & wire::Row::kReplay) != 0) continue;
       if (session.next == kCoordinator) {
         if ((row.flags & wire::Row::kWantToken) == 0) continue;
         if (!IsHead()) {

@@ -22,6 +22,7 @@ swarm::Config ConfigOf(const Scenario& scenario) {
                            .hidden_bytes = 4 * kHiddenWidth};
   config.blocks.assign(scenario.blocks, block);
   config.vocab = kVocab;
+  config.hidden = kHiddenWidth;
   config.positions = scenario.positions;
   config.stages_min = scenario.stages_min;
   config.chunk_rows = scenario.chunk_rows;
@@ -40,6 +41,7 @@ void Counters::Add(const Counters& other) {
   tokens += other.tokens;
   losses += other.losses;
   rebuilds += other.rebuilds;
+  positions_replayed += other.positions_replayed;
   bytes_loaded += other.bytes_loaded;
   bytes_relayed += other.bytes_relayed;
   frames += other.frames;
@@ -126,10 +128,7 @@ void World::Disconnect(NodeId node, const std::string& why) {
   seats_.erase(node);
 }
 
-bool World::InUse(NodeId node) const {
-  return std::ranges::any_of(swarm_.plan().stages,
-                             [&](const planner::Stage& stage) { return stage.node == node; });
-}
+bool World::InUse(NodeId node) const { return swarm_.InUse(node); }
 
 // --- Frames ------------------------------------------------------------------------------------
 
@@ -164,16 +163,19 @@ void World::Arrived(NodeId from, std::shared_ptr<ByteVector> frame) {
   if (at == seats_.end() || !at->second.connected) return;
   const Result<wire::Header> header = wire::DecodeHeader(*frame);
   CHECK(header.has_value());
-  Feed(swarm::VolunteerHeard{from});
-  if (header->to != kCoordinator) {
-    if (!swarm_.MayRelay(from, header->to)) return;
-    counters_.bytes_relayed += frame->size();
-    wire::StampFrom(*frame, from);
-    SendDown(header->to, frame);
-    return;
-  }
+  wire::StampFrom(*frame, from);
   Result<wire::Frame> decoded = wire::Decode(*frame);
   CHECK(decoded.has_value());
+  Micros round_trip = 0;
+  if (const auto* ping = std::get_if<wire::Ping>(&decoded->body)) {
+    if (const auto sent = at->second.pings.extract(ping->nonce)) round_trip = now() - sent.mapped();
+  }
+  Feed(swarm::VolunteerHeard{from, round_trip});
+  if (header->to != kCoordinator) {
+    auto step = std::make_shared<wire::Step>(std::get<wire::Step>(std::move(decoded->body)));
+    Feed(swarm::StepPassed{from, header->to, std::move(step), frame});
+    return;
+  }
   OnFrame(from, std::move(decoded->body));
 }
 
@@ -208,7 +210,8 @@ void World::Ask(SessionId session, uint32_t client, std::vector<int32_t> prompt,
   ++counters_.sessions;
   checkers_.Asked(session, client, prompt, max_tokens);
   Trace(StrCat("session ", session.value, " asks: ", prompt.size(), " + ", max_tokens));
-  Feed(swarm::SessionOpened{session, std::move(prompt), max_tokens, {}, {}});
+  Feed(swarm::SessionOpened{
+      session, std::move(prompt), max_tokens, {}, {}, {}, StrCat("client ", client)});
 }
 
 void World::Cancel(SessionId session) {
@@ -280,17 +283,32 @@ int World::Copies(const wire::Body& body) {
 
 void World::Apply(swarm::SendBody& effect) {
   if (const auto* open = std::get_if<wire::Open>(&effect.body)) {
-    uint32_t& epoch = epochs_[open->session];
-    if (epoch != 0 && epoch != open->epoch.value) ++counters_.rebuilds;
-    epoch = open->epoch.value;
     Trace(StrCat("open ", effect.to.value, " session ", open->session.value, " epoch ",
                  open->epoch.value, " next ", open->next.value, " keep ", open->keep));
+  }
+  if (const auto* ping = std::get_if<wire::Ping>(&effect.body)) {
+    if (const auto at = seats_.find(effect.to); at != seats_.end()) {
+      at->second.pings[ping->nonce] = now();
+    }
   }
   const int copies = plant_ == Plant::kNone ? 1 : Copies(effect.body);
   if (copies == 0) return;
   const auto frame = std::make_shared<const ByteVector>(
       wire::Encode(wire::Frame{.to = effect.to, .body = std::move(effect.body)}));
   for (int i = 0; i < copies; ++i) SendDown(effect.to, frame);
+}
+
+void World::Apply(swarm::PassOn& effect) {
+  counters_.bytes_relayed += effect.frame->size();
+  SendDown(effect.to, effect.frame);
+}
+
+void World::Apply(swarm::SessionRouted& effect) {
+  if (!routed_.insert(effect.session).second) ++counters_.rebuilds;
+  for (const swarm::RouteStage& stage : effect.stages) {
+    counters_.positions_replayed += uint64_t{effect.from - stage.kept} * stage.span.size();
+  }
+  Trace(StrCat("session ", effect.session.value, " goes on from ", effect.from));
 }
 
 void World::Apply(swarm::TokenMade& effect) {

@@ -26,8 +26,9 @@ struct Counters {
   uint64_t finished = 0;
   uint64_t failed = 0;
   uint64_t tokens = 0;
-  uint64_t losses = 0;    // Of volunteers that were in use.
-  uint64_t rebuilds = 0;  // Routes of sessions that were replaced.
+  uint64_t losses = 0;              // Of volunteers that were in use.
+  uint64_t rebuilds = 0;            // Routes of sessions that were replaced.
+  uint64_t positions_replayed = 0;  // Times the blocks that computed them again.
   uint64_t bytes_loaded = 0;
   uint64_t bytes_relayed = 0;
   uint64_t frames = 0;
@@ -40,8 +41,9 @@ struct Seat {
   std::unique_ptr<SimVolunteer> volunteer;  // None once it has crashed.
   Link up;
   Link down;
-  bool connected = true;  // As the coordinator sees it.
-  uint64_t identity = 0;  // Of the person: the same when it comes back.
+  bool connected = true;             // As the coordinator sees it.
+  uint64_t identity = 0;             // Of the person: the same when it comes back.
+  std::map<uint64_t, Micros> pings;  // Under way, by nonce.
 };
 
 using TraceSink = std::function<void(const std::string& line)>;
@@ -91,6 +93,8 @@ class World {
   void ApplyAny(T& effect);
   void Apply(swarm::AssignSpan& effect);
   void Apply(swarm::SendBody& effect);
+  void Apply(swarm::PassOn& effect);
+  void Apply(swarm::SessionRouted& effect);
   void Apply(swarm::TokenMade& effect);
   void Apply(swarm::SessionFinished& effect);
   void Apply(swarm::SessionFailed& effect);
@@ -109,7 +113,7 @@ class World {
   Counters counters_;
   swarm::Swarm swarm_;
   std::map<NodeId, Seat> seats_;
-  std::map<SessionId, uint32_t> epochs_;  // Routed so often.
+  std::set<SessionId> routed_;
   std::vector<std::pair<swarm::Event, Micros>> log_;
   std::deque<swarm::Event> events_;
   bool handling_ = false;

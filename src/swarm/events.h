@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
@@ -9,6 +10,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "planner/plan.h"
 #include "wire/frames.h"
 
@@ -16,10 +18,12 @@ namespace shoal::swarm {
 
 // --- Events ------------------------------------------------------------------------------------
 
+// Its profile came: the first one, or a changed one.
 struct VolunteerJoined {
   NodeId node;
   std::string executor;
   uint64_t memory_bytes = 0;
+  std::vector<wire::Measure> measures;  // speeds.h says which are used.
 };
 struct VolunteerLeft {
   NodeId node;
@@ -28,23 +32,24 @@ struct VolunteerLeft {
 // Any frame came from it: it is alive.
 struct VolunteerHeard {
   NodeId node;
+  Micros round_trip = 0;  // Where the frame answers a ping; 0 otherwise.
 };
 struct StageProgress {
   NodeId node;
   wire::Ready ready;
 };
-// Its assignment could not be loaded.
+// Its assignment could not be loaded, or is lost.
 struct StageFailed {
   NodeId node;
   uint32_t generation = 0;
   Error error;
 };
 
-// One session's work, as a request asked for it.
 // Which tokens may come after those that were generated so far: a mask as wire::Sampling has it,
 // for the whole vocabulary. A function of its argument alone.
 using AllowedTokens = std::function<std::vector<uint8_t>(std::span<const int32_t> generated)>;
 
+// One session's work, as a request asked for it.
 struct SessionOpened {
   SessionId session;
   std::vector<int32_t> prompt;  // Not empty; ids within the vocabulary.
@@ -52,6 +57,7 @@ struct SessionOpened {
   std::vector<int32_t> end_ids;
   wire::Sampling sampling;
   AllowedTokens allowed;  // Unset: every token.
+  std::string client;     // Who asks; clients share the swarm evenly.
 };
 struct SessionCancelled {
   SessionId session;
@@ -60,7 +66,14 @@ struct TokenCame {
   NodeId node;
   wire::Token token;
 };
-// A stage worked on rows of a session: how far a step has come.
+// A stage sends what it computed to the next one, by way of the coordinator.
+struct StepPassed {
+  NodeId from;
+  NodeId to;
+  std::shared_ptr<const wire::Step> step;
+  std::shared_ptr<const ByteVector> frame;  // The same as bytes, to be passed on as they are.
+};
+// A stage worked on rows: what the step cost.
 struct StepReported {
   NodeId node;
   wire::Report report;
@@ -75,9 +88,9 @@ struct StepFailed {
 // Time passed; send one at least every Config::heartbeat_interval / 2.
 struct Tick {};
 
-using Event =
-    std::variant<VolunteerJoined, VolunteerLeft, VolunteerHeard, StageProgress, StageFailed,
-                 SessionOpened, SessionCancelled, TokenCame, StepReported, StepFailed, Tick>;
+using Event = std::variant<VolunteerJoined, VolunteerLeft, VolunteerHeard, StageProgress,
+                           StageFailed, SessionOpened, SessionCancelled, TokenCame, StepPassed,
+                           StepReported, StepFailed, Tick>;
 
 // --- Effects -----------------------------------------------------------------------------------
 
@@ -91,6 +104,25 @@ struct AssignSpan {
 struct SendBody {
   NodeId to;
   wire::Body body;
+};
+// Send the frame of a StepPassed on, unchanged.
+struct PassOn {
+  NodeId to;
+  std::shared_ptr<const ByteVector> frame;
+};
+// A stage of a session's route.
+struct RouteStage {
+  NodeId node;
+  planner::Span span;
+  uint32_t kept = 0;  // Positions whose KV is there already.
+};
+// For the trace: the session goes this way from now on. Stages that keep less than `from`
+// positions are given the inputs of the others again; from `from` on every stage works.
+struct SessionRouted {
+  SessionId session;
+  Epoch epoch;
+  uint32_t from = 0;
+  std::vector<RouteStage> stages;
 };
 // One more token of a session's answer.
 struct TokenMade {
@@ -115,7 +147,7 @@ struct Note {
   std::string what;
 };
 
-using Effect = std::variant<AssignSpan, SendBody, TokenMade, SessionFinished, SessionFailed,
-                            DropVolunteer, Note>;
+using Effect = std::variant<AssignSpan, SendBody, PassOn, SessionRouted, TokenMade, SessionFinished,
+                            SessionFailed, DropVolunteer, Note>;
 
 }  // namespace shoal::swarm

@@ -1,33 +1,22 @@
-// Who is here, what they hold, and what happens to the plan when they come and go.
+// Who is here, whether they are alive, and who is not to be counted on for a while.
 #include <algorithm>
 
 #include "base/check.h"
 #include "base/str_cat.h"
-#include "planner/divide.h"
+#include "swarm/speeds.h"
 #include "swarm/swarm.h"
 
 namespace shoal::swarm {
 
 namespace {
-constexpr Micros kExclusionFirst = 15 * kSecond;  // Doubles with every failure to load.
+constexpr Micros kExclusionFirst = 15 * kSecond;  // Doubles with every failure in a row.
 constexpr uint32_t kExclusionDoublings = 6;
+constexpr uint32_t kStepFailuresMax = 3;  // In a row, until a volunteer is left out for a while.
+constexpr uint64_t kMeasurableBytes = 1u << 20;
+constexpr double kStepPatience = 10;  // Times the predicted duration, beside Config::step_timeout.
+// Part of the way by which a round trip that is longer than the shortest draws the estimate up.
+constexpr Micros kRoundTripDivisor = 16;
 }  // namespace
-
-planner::Limits Swarm::PlanLimits(uint32_t stages_min) const {
-  return {.stages_min = stages_min,
-          .positions = config_.positions,
-          .overhead_bytes = config_.overhead_bytes,
-          .weight_percent = 110};
-}
-
-std::vector<planner::Device> Swarm::UsableDevices(Micros now) const {
-  std::vector<planner::Device> devices;
-  for (const auto& [node, volunteer] : volunteers_) {
-    if (volunteer.excluded_until > now) continue;
-    devices.push_back({node, volunteer.memory_usable, volunteer.span});
-  }
-  return devices;
-}
 
 void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
   auto [at, is_new] = volunteers_.try_emplace(event.node);
@@ -37,11 +26,22 @@ void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
   volunteer.memory_usable = event.memory_bytes;
   volunteer.last_heard = now;
   volunteer.last_pinged = now;
-  if (is_new) {
-    out.push_back(Note{StrCat("volunteer ", event.node.value, " joined (", event.executor, ", ",
-                              FormatSize(event.memory_bytes), ")")});
+  if (!is_new) {
+    replan_at_ = now;
+    return;
   }
-  if (!plan_.complete() || plan_.stages.size() < config_.stages_min) Replan(NodeId{}, now, out);
+  volunteer.joined_at = now;
+  volunteer.speed = planner::SpeedEstimate(ClaimedSpeed(event.executor, event.measures));
+  volunteer.link = ClaimedLink(event.measures);
+  out.push_back(SendBody{event.node, wire::Ping{.nonce = next_ping_++, .reply = false}});
+  out.push_back(Note{StrCat("volunteer ", event.node.value, " joined (", event.executor, ", ",
+                            FormatSize(event.memory_bytes), ")")});
+  if (!PlanStands() || PlanIsShort()) {
+    Replan(now, out);
+    Admit(now, out);
+  } else if (replan_at_ == 0) {
+    replan_at_ = now + config_.join_settle;
+  }
 }
 
 void Swarm::On(const VolunteerLeft& event, Micros now, Effects& out) {
@@ -49,14 +49,37 @@ void Swarm::On(const VolunteerLeft& event, Micros now, Effects& out) {
 }
 
 void Swarm::Forget(NodeId node, const std::string& reason, Micros now, Effects& out) {
-  if (volunteers_.erase(node) == 0) return;
+  if (!volunteers_.contains(node)) return;
+  LoseLeases(node, now);
+  volunteers_.erase(node);
   out.push_back(Note{StrCat("volunteer ", node.value, " left: ", reason)});
-  if (InPlan(node)) Replan(node, now, out);
+  // Replicas take over before anything is moved.
+  Admit(now, out);
+  if (!PlanStands()) {
+    Replan(now, out);
+    Admit(now, out);
+  } else if (replan_at_ == 0) {
+    replan_at_ = now + config_.join_settle;
+  }
+}
+
+void Swarm::Drop(NodeId node, Error reason, Micros now, Effects& out) {
+  const std::string why = reason.detail;
+  out.push_back(DropVolunteer{node, std::move(reason)});
+  Forget(node, why, now, out);
 }
 
 void Swarm::On(const VolunteerHeard& event, Micros now, Effects&) {
   const auto at = volunteers_.find(event.node);
-  if (at != volunteers_.end()) at->second.last_heard = now;
+  if (at == volunteers_.end()) return;
+  Volunteer& volunteer = at->second;
+  volunteer.last_heard = now;
+  if (event.round_trip <= 0) return;
+  // Queues only lengthen a round trip: the shortest is the link's own, forgotten slowly.
+  const Micros before = volunteer.round_trip;
+  volunteer.round_trip = before == 0 || event.round_trip < before
+                             ? event.round_trip
+                             : before + (event.round_trip - before) / kRoundTripDivisor;
 }
 
 void Swarm::On(const StageProgress& event, Micros now, Effects& out) {
@@ -67,12 +90,16 @@ void Swarm::On(const StageProgress& event, Micros now, Effects& out) {
   if (event.ready.bytes_done != volunteer.bytes_done) volunteer.last_progress = now;
   volunteer.bytes_done = event.ready.bytes_done;
   volunteer.bytes_total = event.ready.bytes_total;
+  if (event.ready.bytes_fetched > kMeasurableBytes && now > volunteer.assigned_at) {
+    volunteer.link.down_bytes_per_s = static_cast<double>(event.ready.bytes_fetched) * kSecond /
+                                      static_cast<double>(now - volunteer.assigned_at);
+  }
   if (!event.ready.done) return;
   volunteer.state = VolunteerState::kReady;
   volunteer.failures = 0;
   out.push_back(Note{StrCat("volunteer ", event.node.value, " is ready with blocks [",
                             volunteer.span.first, ", ", volunteer.span.last, ")")});
-  if (RouteReady()) StartWaiting(now, out);
+  Admit(now, out);
 }
 
 void Swarm::On(const StageFailed& event, Micros now, Effects& out) {
@@ -83,70 +110,37 @@ void Swarm::On(const StageFailed& event, Micros now, Effects& out) {
       Note{StrCat("volunteer ", event.node.value, " could not load blocks [", volunteer.span.first,
                   ", ", volunteer.span.last, "): ", event.error.ToString())});
   if (event.error.code == Code::kResourceExhausted) volunteer.memory_usable /= 2;
-  const Micros pause = kExclusionFirst << std::min(volunteer.failures, kExclusionDoublings);
-  ++volunteer.failures;
-  volunteer.excluded_until = now + pause;
+  LoseLeases(event.node, now);
   volunteer.state = VolunteerState::kSpare;
   volunteer.span = {};
   volunteer.generation = 0;
-  if (InPlan(event.node)) Replan(event.node, now, out);
+  volunteer.away.clear();
+  volunteer.waiting.clear();
+  Exclude(event.node, now, out);
 }
 
-// Makes the best plan of what is there. `lost` (0: nobody) is a stage of the present plan whose
-// place must be filled; the others stay where they are if a spare can take it.
-void Swarm::Replan(NodeId lost, Micros now, Effects& out) {
-  const std::vector<planner::Device> devices = UsableDevices(now);
-  planner::Plan plan;
-  if (lost.value != 0) {
-    plan = planner::Replace(config_.blocks, plan_, lost, devices, PlanLimits(1));
+// Nobody is sent there for a while; sessions go elsewhere.
+void Swarm::Exclude(NodeId node, Micros now, Effects& out) {
+  Volunteer& volunteer = volunteers_.at(node);
+  const Micros pause = kExclusionFirst << std::min(volunteer.failures, kExclusionDoublings);
+  ++volunteer.failures;
+  volunteer.step_failures = 0;
+  volunteer.excluded_until = now + pause;
+  const std::set<SessionId> sessions = volunteer.sessions;
+  for (const SessionId id : sessions) {
+    Session& session = sessions_.at(id);
+    if (session.running()) Suspend(id, session, now);
+    Release(id, session, node, out);
   }
-  if (!plan.complete()) {
-    plan = planner::Divide(config_.blocks, devices, PlanLimits(config_.stages_min));
+  Admit(now, out);
+  if (!PlanStands()) {
+    Replan(now, out);
+    Admit(now, out);
   }
-  // Too few for a new request, but running answers go on with those who are left.
-  const bool has_sessions = !sessions_.empty();
-  if (!plan.complete() && has_sessions && devices.size() < config_.stages_min) {
-    planner::Plan fewer = planner::Divide(config_.blocks, devices, PlanLimits(1));
-    if (fewer.complete()) {
-      fewer.missing_devices = plan.missing_devices;
-      plan = std::move(fewer);
-    }
-  }
-  if (plan.stages == plan_.stages) {
-    plan_ = std::move(plan);
-    return;
-  }
-  // More volunteers came while answers run on a short plan: wait until those have ended.
-  const bool serving = has_sessions && lost.value == 0 && plan_.complete();
-  if (serving) return;
-  AdoptPlan(std::move(plan), now, out);
-}
-
-void Swarm::AdoptPlan(planner::Plan plan, Micros now, Effects& out) {
-  SuspendSessions(now, out);
-  plan_ = std::move(plan);
-  // Without a plan everybody keeps what they hold: the next plan will want it again.
-  if (!plan_.complete()) return;
-  for (auto& [node, volunteer] : volunteers_) {
-    planner::Span span;
-    for (const planner::Stage& stage : plan_.stages) {
-      if (stage.node == node) span = stage.span;
-    }
-    if (span == volunteer.span) continue;
-    volunteer.span = span;
-    volunteer.generation = next_generation_++;
-    volunteer.state = span.empty() ? VolunteerState::kSpare : VolunteerState::kLoading;
-    volunteer.bytes_done = 0;
-    volunteer.bytes_total = 0;
-    volunteer.last_progress = now;
-    out.push_back(AssignSpan{node, volunteer.generation, span});
-  }
-  if (RouteReady()) StartWaiting(now, out);
 }
 
 void Swarm::CheckHeartbeats(Micros now, Effects& out) {
   std::vector<std::pair<NodeId, std::string>> dead;
-  bool back = false;
   for (auto& [node, volunteer] : volunteers_) {
     if (now - volunteer.last_heard > config_.heartbeat_timeout) {
       dead.emplace_back(node,
@@ -160,19 +154,56 @@ void Swarm::CheckHeartbeats(Micros now, Effects& out) {
     }
     if (volunteer.excluded_until != 0 && volunteer.excluded_until <= now) {
       volunteer.excluded_until = 0;
-      back = true;
+      replan_at_ = now;
     }
     if (now - volunteer.last_pinged >= config_.heartbeat_interval) {
       volunteer.last_pinged = now;
       out.push_back(SendBody{node, wire::Ping{.nonce = next_ping_++, .reply = false}});
     }
   }
-  for (const auto& [node, why] : dead) {
-    out.push_back(DropVolunteer{node, Error{Code::kDeadlineExceeded, why}});
-    Forget(node, why, now, out);
+  for (const auto& [node, why] : dead) Drop(node, {Code::kDeadlineExceeded, why}, now, out);
+  if (PlanIsShort() && sessions_.empty() && !volunteers_.empty()) replan_at_ = now;
+}
+
+// A volunteer that answers pings and yet does not finish a step.
+void Swarm::CheckSteps(Micros now, Effects& out) {
+  std::vector<NodeId> stuck;
+  for (const auto& [node, volunteer] : volunteers_) {
+    if (volunteer.away.empty()) continue;
+    const FrameAway& oldest = volunteer.away.front();
+    const Micros since = std::max(oldest.sent_at, volunteer.last_report);
+    const auto patience = static_cast<Micros>(kStepPatience * oldest.predicted_s * kSecond);
+    if (now - since > config_.step_timeout + patience) stuck.push_back(node);
   }
-  const bool short_plan = !plan_.complete() || plan_.stages.size() < config_.stages_min;
-  if (short_plan && (back || sessions_.empty()) && !volunteers_.empty()) Replan(NodeId{}, now, out);
+  for (const NodeId node : stuck) {
+    Drop(node, {Code::kDeadlineExceeded, "it did not finish a step in time"}, now, out);
+  }
+}
+
+void Swarm::On(const StepFailed& event, Micros now, Effects& out) {
+  const auto volunteer = volunteers_.find(event.node);
+  if (volunteer == volunteers_.end()) return;
+  for (FrameAway& frame : volunteer->second.away) {
+    std::erase_if(frame.rows, [&](const RowSpan& rows) {
+      return rows.session == event.session && rows.epoch == event.epoch;
+    });
+  }
+  std::erase_if(volunteer->second.away, [](const FrameAway& frame) { return frame.rows.empty(); });
+  const auto at = sessions_.find(event.session);
+  if (at == sessions_.end() || at->second.epoch != event.epoch || !at->second.running()) {
+    Dispatch(event.node, now, out);
+    return;
+  }
+  if (event.error.code == Code::kResourceExhausted) {
+    volunteer->second.no_room_until = now + kExclusionFirst;
+  }
+  Release(event.session, at->second, event.node, out);
+  const Error why{event.error.code,
+                  StrCat("volunteer ", event.node.value, ": ", event.error.detail)};
+  Restart(event.session, why, now, out);
+  if (++volunteer->second.step_failures >= kStepFailuresMax) Exclude(event.node, now, out);
+  Admit(now, out);
+  if (volunteers_.contains(event.node)) Dispatch(event.node, now, out);
 }
 
 }  // namespace shoal::swarm

@@ -10,6 +10,7 @@ namespace shoal::swarm {
 Swarm::Swarm(Config config) : config_(std::move(config)) {
   CHECK(!config_.blocks.empty());
   CHECK(config_.positions > 0 && config_.vocab > 0 && config_.chunk_rows > 0);
+  CHECK(config_.batch_rows > 0);
 }
 
 std::vector<Effect> Swarm::Handle(const Event& event, Micros now) {
@@ -18,22 +19,46 @@ std::vector<Effect> Swarm::Handle(const Event& event, Micros now) {
   return out;
 }
 
-bool Swarm::InPlan(NodeId node) const {
-  return std::ranges::any_of(plan_.stages,
-                             [&](const planner::Stage& stage) { return stage.node == node; });
+std::vector<planner::Stage> Swarm::MainStages() const {
+  std::vector<planner::Stage> stages;
+  if (!plan_.complete()) return stages;
+  for (const planner::PlacedSpan& placed : plan_.pipelines.front().stages) {
+    const auto is_ready = [&](NodeId node) {
+      const auto at = volunteers_.find(node);
+      return at != volunteers_.end() && at->second.state == VolunteerState::kReady;
+    };
+    const auto ready = std::ranges::find_if(placed.nodes, is_ready);
+    stages.push_back({ready == placed.nodes.end() ? placed.nodes.front() : *ready, placed.span});
+  }
+  return stages;
+}
+
+bool Swarm::InUse(NodeId node) const {
+  const auto at = volunteers_.find(node);
+  if (at == volunteers_.end()) return false;
+  if (!at->second.sessions.empty()) return true;
+  for (const planner::Pipeline& pipeline : plan_.pipelines) {
+    for (const planner::PlacedSpan& placed : pipeline.stages) {
+      if (std::ranges::find(placed.nodes, node) != placed.nodes.end()) return true;
+    }
+  }
+  return false;
 }
 
 bool Swarm::RouteReady() const {
-  return plan_.complete() && std::ranges::all_of(plan_.stages, [&](const planner::Stage& stage) {
-           return volunteers_.at(stage.node).state == VolunteerState::kReady;
-         });
-}
-
-bool Swarm::MayRelay(NodeId from, NodeId to) const {
-  for (size_t i = 0; i + 1 < plan_.stages.size(); ++i) {
-    if (plan_.stages[i].node == from && plan_.stages[i + 1].node == to) return true;
+  std::vector<bool> reached(config_.blocks.size() + 1, false);
+  reached[0] = true;
+  // Spans that begin earlier come first, so one pass is enough.
+  std::vector<planner::Span> spans;
+  for (const auto& [node, volunteer] : volunteers_) {
+    const bool ready = volunteer.state == VolunteerState::kReady && volunteer.excluded_until == 0;
+    if (ready && !volunteer.span.empty()) spans.push_back(volunteer.span);
   }
-  return false;
+  std::ranges::sort(spans, {}, &planner::Span::first);
+  for (const planner::Span& span : spans) {
+    if (reached[span.first]) reached[span.last] = true;
+  }
+  return reached.back();
 }
 
 uint64_t Swarm::MissingBytes() const {
@@ -43,26 +68,34 @@ uint64_t Swarm::MissingBytes() const {
     for (const planner::BlockCost& block : config_.blocks) all += block.weight_bytes;
     return all;
   }
+  if (RouteReady()) return 0;
   uint64_t missing = 0;
-  for (const planner::Stage& stage : plan_.stages) {
-    const Volunteer& volunteer = volunteers_.at(stage.node);
-    if (volunteer.state == VolunteerState::kReady) continue;
+  for (const planner::PlacedSpan& placed : plan_.pipelines.front().stages) {
     uint64_t weights = 0;
-    for (uint32_t b = stage.span.first; b < stage.span.last; ++b) {
+    for (uint32_t b = placed.span.first; b < placed.span.last; ++b) {
       weights += config_.blocks[b].weight_bytes;
     }
-    missing += weights - std::min(weights, volunteer.bytes_done);
+    uint64_t least = weights;
+    for (const NodeId node : placed.nodes) {
+      const auto at = volunteers_.find(node);
+      if (at == volunteers_.end()) continue;
+      const Volunteer& volunteer = at->second;
+      const uint64_t done =
+          volunteer.state == VolunteerState::kReady ? weights : volunteer.bytes_done;
+      least = std::min(least, weights - std::min(weights, done));
+    }
+    missing += least;
   }
   return missing;
 }
 
 Status Swarm::Availability(Micros) const {
-  if (!plan_.complete() || plan_.stages.size() < config_.stages_min) {
-    if (plan_.missing_devices > 0 || volunteers_.size() < config_.stages_min) {
-      const auto here = volunteers_.size();
+  const uint32_t stages_min = StagesMin();
+  if (!plan_.complete() || PlanIsShort()) {
+    if (plan_.missing_devices > 0 || volunteers_.size() < stages_min) {
       return Fail(Code::kUnavailable,
-                  StrCat("the model needs at least ", config_.stages_min, " volunteers and has ",
-                         here, "; open the lend page in more tabs"));
+                  StrCat("the model needs at least ", stages_min, " volunteers and has ",
+                         volunteers_.size(), "; open the lend page in more tabs"));
     }
     if (!plan_.complete()) {
       return Fail(Code::kUnavailable,
@@ -97,7 +130,7 @@ double Swarm::TokensPerSecond(Micros now) const {
 uint64_t Swarm::Fingerprint() const {
   uint64_t hash = 0xcbf29ce484222325u;
   const auto add = [&](uint64_t value) { hash = (hash ^ value) * 0x100000001b3u; };
-  for (const planner::Stage& stage : plan_.stages) {
+  for (const planner::Stage& stage : MainStages()) {
     add(stage.node.value);
     add(stage.span.first << 16 | stage.span.last);
   }
@@ -106,19 +139,28 @@ uint64_t Swarm::Fingerprint() const {
     add(volunteer.generation);
     add(static_cast<uint64_t>(volunteer.state));
     add(volunteer.tokens_done);
+    add(volunteer.leased_positions);
+    add(volunteer.away.size() << 16 | volunteer.waiting.size());
     add(static_cast<uint64_t>(volunteer.last_heard));
   }
   for (const auto& [id, session] : sessions_) {
     add(id.value);
     add(session.epoch.value);
+    add(session.fed);
     for (const int32_t token : session.tokens) add(static_cast<uint64_t>(token));
+    for (const auto& [node, lease] : session.leases) add(node.value << 8 ^ lease.held);
   }
+  add(kept_bytes_);
   return hash;
 }
 
 void Swarm::On(const Tick&, Micros now, Effects& out) {
   CheckHeartbeats(now, out);
+  CheckSteps(now, out);
+  if (replan_at_ != 0 && now >= replan_at_) Replan(now, out);
   CheckSessions(now, out);
+  Admit(now, out);
+  Predict(now);
   while (!token_times_.empty() && now - token_times_.front() > 10 * kSecond) {
     token_times_.pop_front();
   }

@@ -2,79 +2,34 @@
 // (state, event, now) -> effects. No I/O, no clock, no randomness of its own, so that a simulator
 // can run the very code that serves.
 //
-// There is one pipeline: the plan's stages in order. Volunteers outside the plan are spares. When
-// one of the plan is lost, a spare takes over its span (or the blocks are divided anew), and every
-// session is rebuilt on the new route from its tokens, under a new epoch: what was answered stays,
-// and because sampling depends on (seed, position) alone, so does what follows.
+// Placement. The planner says which volunteers hold which blocks (placement.cc): pipelines whose
+// stages may have several holders. A plan is changed where it is broken at once, and for something
+// better only while nobody whose blocks would change is in use.
+//
+// Routes. A session goes through ready volunteers whose spans meet, the way that is expected to
+// finish first (routing.cc). It leases KV room on each of them.
+//
+// Work. Every volunteer has a queue here and few frames at a time there (dispatch.cc): single rows
+// of many sessions are put into one frame, prompts go in chunks, and the two take turns.
+//
+// Recovery. A session that loses a stage is routed anew under a new epoch (recovery.cc). Stages
+// that are still there keep their KV; the others are given the inputs again that were kept for
+// them, or the tokens where nothing was. What was answered stays, and because sampling depends on
+// (seed, position) alone, so does what follows.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/time.h"
-#include "planner/plan.h"
+#include "planner/pool_plan.h"
 #include "swarm/events.h"
+#include "swarm/state.h"
 
 namespace shoal::swarm {
-
-struct Config {
-  std::vector<planner::BlockCost> blocks;
-  uint32_t vocab = 0;
-  uint32_t positions = 0;     // Longest context served, prompt and answer together.
-  uint32_t stages_min = 1;    // Fewest stages on which a new request is accepted.
-  uint32_t chunk_rows = 128;  // Most rows of one step frame.
-  wire::HopType hop = wire::HopType::kF32;
-  uint32_t sessions_max = 64;
-  uint64_t overhead_bytes = 48u << 20;  // Of an executor, per volunteer.
-
-  Micros heartbeat_interval = 1 * kSecond;  // A silent volunteer is pinged this often ...
-  Micros heartbeat_timeout = 4 * kSecond;   // ... and given up after this long.
-  Micros load_timeout = 90 * kSecond;       // Without any progress of a download.
-  Micros step_timeout = 60 * kSecond;       // Without any report on a step under way.
-  Micros route_wait = 15 * kSecond;         // How long a running session waits for a route.
-  uint32_t restarts_max = 8;                // Of one session on account of failures.
-};
-
-enum class VolunteerState : uint8_t { kSpare, kLoading, kReady };
-
-struct Volunteer {
-  std::string executor;
-  uint64_t memory_bytes = 0;
-  uint64_t memory_usable = 0;  // Less than it offered after it ran out of memory.
-  VolunteerState state = VolunteerState::kSpare;
-  planner::Span span;
-  uint32_t generation = 0;
-  uint64_t bytes_done = 0;
-  uint64_t bytes_total = 0;
-  uint64_t tokens_done = 0;  // Tokens that went through its blocks.
-  uint32_t failures = 0;
-  Micros last_heard = 0;
-  Micros last_pinged = 0;
-  Micros last_progress = 0;
-  Micros excluded_until = 0;  // Not planned with before this time.
-};
-
-struct Session {
-  std::vector<int32_t> tokens;  // Prompt, then what was generated.
-  uint32_t prompt_size = 0;
-  uint32_t max_tokens = 0;
-  std::vector<int32_t> end_ids;
-  wire::Sampling sampling;
-  AllowedTokens allowed;
-  bool running = false;  // Has a route; otherwise it waits for one, or for KV room.
-  Epoch epoch;
-  uint32_t restarts = 0;
-  Micros waiting_since = 0;
-  Micros step_since = 0;   // Last sign of life of the step under way.
-  size_t stages_seen = 0;  // Stages that reported on the newest row.
-
-  uint32_t capacity() const { return prompt_size + max_tokens; }
-  std::span<const int32_t> generated() const { return std::span(tokens).subspan(prompt_size); }
-};
 
 class Swarm {
  public:
@@ -82,21 +37,28 @@ class Swarm {
 
   std::vector<Effect> Handle(const Event& event, Micros now);
 
-  // kUnavailable unless a new session would be started at once; says what is missing.
+  // kUnavailable unless a new session would be started or queued at once; says what is missing.
   Status Availability(Micros now) const;
-  // Whether `from` may send frames to `to` on a route in use.
-  bool MayRelay(NodeId from, NodeId to) const;
-  // Every stage of the plan has been loaded.
+  // Every block of the model is held by somebody who is ready, and their spans meet.
   bool RouteReady() const;
 
   const Config& config() const { return config_; }
-  const planner::Plan& plan() const { return plan_; }
+  const planner::PoolPlan& plan() const { return plan_; }
+  // The stages of the plan's first pipeline, each with its best holder.
+  std::vector<planner::Stage> MainStages() const;
   const std::map<NodeId, Volunteer>& volunteers() const { return volunteers_; }
   const std::map<SessionId, Session>& sessions() const { return sessions_; }
+  // On the route of a session, or in the plan.
+  bool InUse(NodeId node) const;
   // Bytes of weights that nobody holds, or that no volunteer's memory has room for.
   uint64_t MissingBytes() const;
   // Over the last ten seconds.
   double TokensPerSecond(Micros now) const;
+  // From one token to the next of a session alone: as the plan predicts it with what is known of
+  // the volunteers now, and as it was lately; 0 where unknown.
+  double predicted_token_s() const { return predicted_token_s_; }
+  double measured_token_s() const { return measured_token_s_; }
+  uint64_t kept_bytes() const { return kept_bytes_; }
   // A hash of the state: equal after the same events.
   uint64_t Fingerprint() const;
 
@@ -111,36 +73,85 @@ class Swarm {
   void On(const SessionOpened& event, Micros now, Effects& out);
   void On(const SessionCancelled& event, Micros now, Effects& out);
   void On(const TokenCame& event, Micros now, Effects& out);
+  void On(const StepPassed& event, Micros now, Effects& out);
   void On(const StepReported& event, Micros now, Effects& out);
   void On(const StepFailed& event, Micros now, Effects& out);
   void On(const Tick& event, Micros now, Effects& out);
 
   // membership.cc
-  void Replan(NodeId lost, Micros now, Effects& out);
-  void AdoptPlan(planner::Plan plan, Micros now, Effects& out);
   void Forget(NodeId node, const std::string& reason, Micros now, Effects& out);
+  void Drop(NodeId node, Error reason, Micros now, Effects& out);
+  void Exclude(NodeId node, Micros now, Effects& out);
   void CheckHeartbeats(Micros now, Effects& out);
-  std::vector<planner::Device> UsableDevices(Micros now) const;
+  void CheckSteps(Micros now, Effects& out);
+
+  // placement.cc
   planner::Limits PlanLimits(uint32_t stages_min) const;
-  bool InPlan(NodeId node) const;
+  planner::Problem BuildProblem(uint32_t stages_min, Micros now) const;
+  uint32_t StagesMin() const;
+  bool PlanStands() const;
+  bool PlanIsShort() const;
+  void Replan(Micros now, Effects& out);
+  bool MayAdopt(const planner::PoolPlan& plan) const;
+  void Adopt(planner::PoolPlan plan, Micros now, Effects& out);
+  void Assign(NodeId node, planner::Span span, Micros now, Effects& out);
+  void Predict(Micros now);
+
+  // routing.cc
+  enum class RouteResult : uint8_t { kFound, kNoPath, kNoRoom };
+  RouteResult FindRoute(const Session& session, Micros now, std::vector<NodeId>& path) const;
+  bool IsUsable(const Volunteer& volunteer, Micros now) const;
+  uint64_t LeasesMax(const Volunteer& volunteer) const;
+  double StepSeconds(const Volunteer& volunteer, uint32_t position, uint32_t rows) const;
+  double ReplaySeconds(const Session& session, NodeId node, const Volunteer& volunteer) const;
 
   // sessions.cc
-  void StartWaiting(Micros now, Effects& out);
-  void StartSession(SessionId id, Session& session, Micros now, Effects& out);
-  void SuspendSessions(Micros now, Effects& out);
-  void SendRows(SessionId id, Session& session, uint32_t from, Micros now, Effects& out);
-  void RestartSession(SessionId id, Session& session, const Error& why, Micros now, Effects& out);
-  void EndSession(SessionId id, Effects& out);
+  void Admit(Micros now, Effects& out);
+  std::optional<SessionId> NextWaiting() const;
+  void AddToken(SessionId id, Session& session, const wire::Token& token, Micros now, Effects& out);
+  void EndSession(SessionId id, Micros now, Effects& out);
+  void FailSession(SessionId id, Error error, Micros now, Effects& out);
   void CheckSessions(Micros now, Effects& out);
-  uint64_t KvPositionsUsed() const;
-  uint64_t KvPositionsMax() const;
+
+  // recovery.cc
+  uint32_t LiveFrom(const Session& session, const std::vector<NodeId>& path) const;
+  void StartRoute(SessionId id, Session& session, const std::vector<NodeId>& path, Micros now,
+                  Effects& out);
+  void Suspend(SessionId id, Session& session, Micros now);
+  void Restart(SessionId id, const Error& why, Micros now, Effects& out);
+  // The KV of every session there is gone.
+  void LoseLeases(NodeId node, Micros now);
+  void Release(SessionId id, Session& session, NodeId node, Effects& out);
+  void LimitKept();
+  void ForgetKept(Session& session);
+
+  // dispatch.cc
+  void Dispatch(NodeId node, Micros now, Effects& out);
+  bool SendSingles(NodeId node, Volunteer& volunteer, Micros now, Effects& out);
+  bool SendBulk(NodeId node, Volunteer& volunteer, Micros now, Effects& out);
+  bool SendReplay(NodeId node, Volunteer& volunteer, Micros now, Effects& out);
+  bool SendPrompt(NodeId node, Volunteer& volunteer, Micros now, Effects& out);
+  bool IsBlocked(NodeId node, const std::vector<RowSpan>& rows) const;
+  bool HasRoomFor(const Session& session) const;
+  size_t FramesAhead(const Volunteer& volunteer) const;
+  size_t FramesAwayNow(const Volunteer& volunteer) const;
+  void AddTokenRow(SessionId id, const Session& session, uint32_t position, wire::Step& step) const;
+  void Send(Volunteer& volunteer, std::vector<RowSpan> rows, Effect effect, Micros now,
+            Effects& out);
+  void ForgetRows(NodeId node, SessionId session);
 
   Config config_;
-  planner::Plan plan_;
+  planner::PoolPlan plan_;
   std::map<NodeId, Volunteer> volunteers_;
   std::map<SessionId, Session> sessions_;
-  std::deque<SessionId> waiting_;  // In order of arrival.
+  std::deque<SessionId> waiting_;         // New ones, in order of arrival.
+  std::map<std::string, double> served_;  // Rows that clients with sessions have been given.
   std::deque<Micros> token_times_;
+  uint64_t kept_bytes_ = 0;
+  Micros replan_at_ = 0;  // 0: no need.
+  Micros predicted_at_ = 0;
+  double predicted_token_s_ = 0;
+  double measured_token_s_ = 0;
   uint32_t next_generation_ = 1;
   uint32_t next_epoch_ = 1;
   uint64_t next_ping_ = 1;

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/random.h"
+#include "wire/codec.h"
 
 namespace shoal::swarm {
 namespace {
@@ -42,6 +43,7 @@ Config SmallConfig(uint32_t stages_min) {
   config.stages_min = stages_min;
   config.chunk_rows = 16;
   config.overhead_bytes = 0;
+  config.hidden = 1;
   return config;
 }
 
@@ -95,7 +97,12 @@ class World {
     auto [to, from, body] = std::move(inbox.front());
     inbox.pop_front();
     now += 100;
-    if (to == kCoordinator) {
+    if (auto* step = std::get_if<wire::Step>(&body); step != nullptr && from != kCoordinator) {
+      const auto passed = std::make_shared<const wire::Step>(*step);
+      const auto frame = std::make_shared<const ByteVector>(
+          wire::Encode(wire::Frame{.to = to, .from = from, .body = std::move(*step)}));
+      Feed(StepPassed{from, to, passed, frame});
+    } else if (to == kCoordinator) {
       std::visit([&](auto& concrete) { AtCoordinator(from, concrete); }, body);
     } else if (fakes.contains(to) && !fakes[to].frozen) {
       std::visit([&](auto& concrete) { AtVolunteer(to, concrete); }, body);
@@ -130,6 +137,9 @@ class World {
   std::map<SessionId, std::vector<int32_t>> prompts;
   std::deque<std::tuple<NodeId, NodeId, wire::Body>> inbox;
   std::set<NodeId> dropped;
+  std::map<NodeId, size_t> rows_run;
+  std::vector<SessionRouted> routes;
+  std::set<NodeId> replayed;  // Ran rows again for their KV alone.
 
  private:
   void Apply(AssignSpan& effect) {
@@ -142,6 +152,10 @@ class World {
     }
   }
   void Apply(SendBody& effect) { Post(effect.to, kCoordinator, std::move(effect.body)); }
+  void Apply(PassOn& effect) {
+    Post(effect.to, kCoordinator, std::move(wire::Decode(*effect.frame)->body));
+  }
+  void Apply(SessionRouted& effect) { routes.push_back(effect); }
   void Apply(TokenMade& effect) { answers[effect.session].tokens.push_back(effect.token.token); }
   void Apply(SessionFinished& effect) { answers[effect.session].finished = true; }
   void Apply(SessionFailed& effect) { answers[effect.session].error = effect.error; }
@@ -171,39 +185,61 @@ class World {
     fakes[node].sessions.erase(release.session);
   }
   void AtVolunteer(NodeId node, wire::Step& step) {
-    const wire::Row& first = step.rows.front();
-    const auto at = fakes[node].sessions.find(first.session);
-    const auto fail = [&](Code code) {
-      Post(kCoordinator, node,
-           wire::ErrorFrame{
-               .code = static_cast<uint8_t>(code), .session = first.session, .epoch = first.epoch});
-    };
-    if (at == fakes[node].sessions.end()) return fail(Code::kNotFound);
-    Kv& kv = at->second;
-    if (first.epoch < kv.epoch) return fail(Code::kStaleEpoch);
-    if (first.position != kv.tokens.size()) return fail(Code::kFailedPrecondition);
+    std::map<NodeId, wire::Step> onward;  // A frame for each next stage.
+    const wire::Row* reported = nullptr;
     for (size_t i = 0; i < step.rows.size(); ++i) {
+      const wire::Row& row = step.rows[i];
+      const auto at = fakes[node].sessions.find(row.session);
+      const auto fail = [&](Code code) {
+        Post(kCoordinator, node,
+             wire::ErrorFrame{
+                 .code = static_cast<uint8_t>(code), .session = row.session, .epoch = row.epoch});
+      };
+      if (at == fakes[node].sessions.end()) {
+        fail(Code::kNotFound);
+        continue;
+      }
+      Kv& kv = at->second;
+      if (row.epoch < kv.epoch || row.position != kv.tokens.size()) {
+        fail(row.epoch < kv.epoch ? Code::kStaleEpoch : Code::kFailedPrecondition);
+        continue;
+      }
       int32_t token;
       std::memcpy(&token, step.payload.data() + 4 * i, 4);
       kv.tokens.push_back(token);
+      ++rows_run[node];
+      if (reported == nullptr) reported = &row;
+      if ((row.flags & wire::Row::kReplay) != 0) {
+        replayed.insert(node);
+        continue;
+      }
+      wire::Step& next = onward[kv.next];
+      next.type = wire::PayloadType::kF32;
+      for (wire::Sampling& sampling : step.sampling) {
+        if (sampling.row != i) continue;
+        if (kv.next == kCoordinator) Choose(node, row, kv, sampling);
+        next.sampling.push_back(sampling);
+        next.sampling.back().row = static_cast<uint32_t>(next.rows.size());
+      }
+      next.rows.push_back(row);
+      ByteWriter(next.payload).Write(token);
     }
+    onward.erase(kCoordinator);
+    for (auto& [next, frame] : onward) Post(next, node, std::move(frame));
+    if (reported == nullptr) return;
     Post(kCoordinator, node,
-         wire::Report{.session = first.session,
-                      .epoch = first.epoch,
-                      .position = first.position,
+         wire::Report{.session = reported->session,
+                      .epoch = reported->epoch,
+                      .position = reported->position,
                       .rows = static_cast<uint32_t>(step.rows.size())});
-    if (kv.next != kCoordinator) {
-      // As the hub does: a frame for a route that is gone is dropped.
-      if (swarm.MayRelay(node, kv.next)) Post(kv.next, node, std::move(step));
-    } else if ((step.rows.back().flags & wire::Row::kWantToken) != 0) {
-      Post(kCoordinator, node,
-           wire::Token{.session = first.session,
-                       .epoch = kv.epoch,
-                       .position = static_cast<uint32_t>(kv.tokens.size()),
-                       .token = Masked(NextToken(kv.tokens), fakes[node].disobeys
-                                                                 ? std::vector<uint8_t>()
-                                                                 : step.sampling.back().mask)});
-    }
+  }
+  void Choose(NodeId node, const wire::Row& row, const Kv& kv, const wire::Sampling& sampling) {
+    const auto& mask = fakes[node].disobeys ? std::vector<uint8_t>() : sampling.mask;
+    Post(kCoordinator, node,
+         wire::Token{.session = row.session,
+                     .epoch = kv.epoch,
+                     .position = static_cast<uint32_t>(kv.tokens.size()),
+                     .token = Masked(NextToken(kv.tokens), mask)});
   }
 
   template <typename T>
@@ -230,7 +266,7 @@ TEST(Swarm, RefusesUntilEnoughVolunteersAreReady) {
   world.Settle();
   EXPECT_TRUE(world.swarm.Availability(0));
   EXPECT_EQ(world.swarm.MissingBytes(), 0u);
-  EXPECT_EQ(world.swarm.plan().stages.size(), 3u);
+  EXPECT_EQ(world.swarm.MainStages().size(), 3u);
 }
 
 TEST(Swarm, AnswersAndStopsAtLengthOrEnd) {
@@ -272,7 +308,7 @@ TEST(Swarm, ATokenThatIsNotAllowedIsRefusedWithItsSender) {
   World world(SmallConfig(2));
   for (uint32_t node : {1, 2, 3}) world.Join(node, 100000);
   world.Settle();
-  const NodeId head = world.swarm.plan().stages.back().node;
+  const NodeId head = world.swarm.MainStages().back().node;
   world.fakes[head].disobeys = true;
   world.Feed(SessionOpened{SessionId{1}, {5, 6}, 20, {}, {}, EvenThenOdd});
   world.Settle();
@@ -317,7 +353,7 @@ TEST(Swarm, AFrozenVolunteerIsPassedOverWithinTheHeartbeatTimeout) {
   world.Settle();
   world.Ask(1, {5}, 30);
   for (int i = 0; i < 30; ++i) world.Deliver();
-  const NodeId frozen = world.swarm.plan().stages.back().node;
+  const NodeId frozen = world.swarm.MainStages().back().node;
   world.fakes[frozen].frozen = true;
   world.Settle();
   ASSERT_FALSE(world.answers[SessionId{1}].finished);
@@ -361,11 +397,11 @@ TEST(Swarm, ANodeThatRunsOutOfMemoryIsPlannedWithLess) {
   World world(SmallConfig(1));
   world.Join(1, 20000);
   world.Join(2, 20000);
-  ASSERT_EQ(world.swarm.plan().stages.size(), 1u);
-  const NodeId node = world.swarm.plan().stages[0].node;
+  ASSERT_EQ(world.swarm.MainStages().size(), 1u);
+  const NodeId node = world.swarm.MainStages()[0].node;
   world.Feed(StageFailed{node, world.fakes[node].generation,
                          Error{Code::kResourceExhausted, "out of memory"}});
-  EXPECT_NE(world.swarm.plan().stages[0].node, node);
+  EXPECT_NE(world.swarm.MainStages()[0].node, node);
   EXPECT_EQ(world.swarm.volunteers().at(node).memory_usable, 10000u);
 }
 
@@ -377,7 +413,7 @@ TEST(Swarm, KvRoomIsShared) {
   world.Settle();
   for (uint64_t session = 1; session <= 4; ++session) world.Ask(session, {1, 2}, 98);
   const auto running = std::ranges::count_if(
-      world.swarm.sessions(), [](const auto& entry) { return entry.second.running; });
+      world.swarm.sessions(), [](const auto& entry) { return entry.second.running(); });
   EXPECT_EQ(running, 2);
   world.Settle();
   for (uint64_t session = 1; session <= 4; ++session) {

@@ -241,7 +241,7 @@ struct Row {
   uint8_t flags = 0;
 
   static constexpr uint8_t kWantToken = 1;  // The head samples after this row and answers.
-  static constexpr uint8_t kReplay = 2;     // Recomputed after a loss.
+  static constexpr uint8_t kReplay = 2;     // Run for its KV alone: nothing is sent on.
 
   template <typename V, typename S>
   static void Fields(V& visit, S& self) {

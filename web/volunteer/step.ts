@@ -2,6 +2,7 @@
 // next stages. A session that cannot go on gets an error frame; the others go on.
 
 import {
+  rowReplay,
   rowWantToken,
   ShoalError,
   type Assign,
@@ -301,7 +302,8 @@ function sendTokens(context: StepContext, step: Step, groups: Computed[]): Sent 
   return sent;
 }
 
-// One step frame for every (next node, hop type); rows keep the order in which they came.
+// One step frame for every (next node, hop type); rows keep the order in which they came. Of rows
+// that are run again for their KV nothing is sent.
 function sendHidden(context: StepContext, step: Step, groups: Computed[]): Sent {
   const batches = new Map<string, { next: number; hop: "f32" | "f16"; groups: Computed[] }>();
   for (const group of groups) {
@@ -328,7 +330,9 @@ function sendBatch(
   const width = assign.hidden;
   const places = groups
     .flatMap(({ rows, output }) => rows.map((index, offset) => ({ index, offset, output })))
+    .filter(({ index }) => (step.rows[index]!.flags & rowReplay) === 0)
     .sort((a, b) => a.index - b.index);
+  if (places.length === 0) return 0;
   const hidden = new Float32Array(places.length * width);
   const rowOf = new Map<number, number>();
   for (const [row, { index, offset, output }] of places.entries()) {

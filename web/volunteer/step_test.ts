@@ -65,7 +65,7 @@ describe("a middle stage", () => {
     bench.send("open", open(7n));
     const step = hiddenStep([
       [7n, 0, 10],
-      [7n, 1, 20, { flags: 3 }],
+      [7n, 1, 20, { flags: 1 }],
     ]);
     bench.send("step", step, 2);
     await bench.settle();
@@ -80,6 +80,26 @@ describe("a middle stage", () => {
         body: { session: 7n, epoch: 1, position: 0, rows: 2, first: 1, last: 3, compute_us: 1000 },
       },
     ]);
+    expect(bench.takeErrors()).toEqual([]);
+  });
+
+  it("runs rows again for their KV and sends nothing of them", async () => {
+    const bench = new Bench(core);
+    await bench.hold(1, 3);
+    bench.send("open", open(7n));
+    const replayed = { flags: 2 };
+    const step = hiddenStep([
+      [7n, 0, 10, replayed],
+      [7n, 1, 20, replayed],
+    ]);
+    bench.send("step", step, 2);
+    await bench.settle();
+    expect(bench.take("step")).toEqual([]);
+    expect(bench.take("report")).toMatchObject([{ body: { position: 0, rows: 2, bytes_out: 0 } }]);
+    // The next row continues the KV that they made.
+    bench.send("step", hiddenStep([[7n, 2, 30]]), 2);
+    await bench.settle();
+    expect(bench.take("step").map(({ body }) => body.rows[0]!.position)).toEqual([2]);
     expect(bench.takeErrors()).toEqual([]);
   });
 

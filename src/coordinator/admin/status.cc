@@ -58,7 +58,7 @@ std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_pr
     volunteers.push_back(Describe(node, volunteer, hub.FindLink(node)));
   }
   json::array route;
-  for (const planner::Stage& stage : swarm.plan().stages) {
+  for (const planner::Stage& stage : swarm.MainStages()) {
     route.push_back(json::object{{"id", stage.node.value},
                                  {"blocks", json::array{stage.span.first, stage.span.last}}});
   }

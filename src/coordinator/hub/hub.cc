@@ -90,10 +90,13 @@ void Hub::OnProfile(NodeId node, const wire::Profile& profile) {
   spdlog::info("volunteer {}: {} lends {} with {} threads; {}", node.value, profile.executor,
                FormatSize(profile.memory_bytes), profile.threads, profile.platform);
   trace_.VolunteerJoined(Now(), node, profile.executor, profile.memory_bytes);
-  Feed(swarm::VolunteerJoined{node, profile.executor, profile.memory_bytes});
+  Feed(swarm::VolunteerJoined{node, profile.executor, profile.memory_bytes, profile.measures});
 }
 
-void Hub::OnAlive(NodeId node) { Feed(swarm::VolunteerHeard{node}); }
+void Hub::OnAlive(NodeId node) {
+  const VolunteerLink* link = FindLink(node);
+  Feed(swarm::VolunteerHeard{node, link == nullptr ? 0 : link->round_trip()});
+}
 
 void Hub::OnGone(NodeId node, const std::string& why) {
   RemoveLink(node);
@@ -103,11 +106,16 @@ void Hub::OnGone(NodeId node, const std::string& why) {
 
 void Hub::OnRelay(NodeId node, NodeId to, wire::Kind kind, std::shared_ptr<ByteVector> frame) {
   Feed(swarm::VolunteerHeard{node});
-  VolunteerLink* target = Link(to);
   // A frame that was under way when the route changed is nobody's fault; nor of use to anybody.
-  if (target == nullptr || kind != wire::Kind::kStep || !swarm_.MayRelay(node, to)) return;
-  target->steps_sent.push_back(Now());
-  target->Forward(std::move(frame));
+  if (kind != wire::Kind::kStep || Link(to) == nullptr) return;
+  Result<wire::Frame> decoded = wire::Decode(*frame);
+  if (!decoded) {
+    if (VolunteerLink* link = Link(node)) link->Close(decoded.error());
+    return;
+  }
+  auto step = std::make_shared<wire::Step>(std::get<wire::Step>(std::move(decoded->body)));
+  wire::StampFrom(*frame, node);
+  Feed(swarm::StepPassed{node, to, std::move(step), std::move(frame)});
 }
 
 void Hub::OnFrame(NodeId node, wire::Body body) {
@@ -166,7 +174,7 @@ Result<SessionId> Hub::Start(GenerationRequest request,
   listeners_.emplace(session, std::move(on_event));
   Feed(swarm::SessionOpened{session, std::move(request.prompt), request.max_tokens,
                             std::move(request.end_ids), std::move(request.sampling),
-                            std::move(request.allowed)});
+                            std::move(request.allowed), std::move(request.client)});
   return session;
 }
 
@@ -240,12 +248,18 @@ void Hub::Apply(swarm::AssignSpan& effect) {
 void Hub::Apply(swarm::SendBody& effect) {
   VolunteerLink* link = Link(effect.to);
   if (link == nullptr) return;
-  if (const auto* open = std::get_if<wire::Open>(&effect.body)) {
-    if (open->next == kCoordinator) trace_.SessionRouted(Now(), open->session, open->epoch);
-  }
   if (std::holds_alternative<wire::Step>(effect.body)) link->steps_sent.push_back(Now());
   link->Send(std::move(effect.body));
 }
+
+void Hub::Apply(swarm::PassOn& effect) {
+  VolunteerLink* link = Link(effect.to);
+  if (link == nullptr) return;
+  link->steps_sent.push_back(Now());
+  link->Forward(std::move(effect.frame));
+}
+
+void Hub::Apply(swarm::SessionRouted& effect) { trace_.SessionRouted(Now(), effect); }
 
 void Hub::Apply(swarm::TokenMade& effect) {
   trace_.TokenMade(Now(), effect.token);

@@ -69,6 +69,8 @@ class Hub final : public Generator, private LinkOwner {
   void Feed(swarm::Event event);
   void Apply(swarm::AssignSpan& effect);
   void Apply(swarm::SendBody& effect);
+  void Apply(swarm::PassOn& effect);
+  void Apply(swarm::SessionRouted& effect);
   void Apply(swarm::TokenMade& effect);
   void Apply(swarm::SessionFinished& effect);
   void Apply(swarm::SessionFailed& effect);

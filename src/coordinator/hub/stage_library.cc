@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::string_view kBlobPrefix = "/blobs/";
 constexpr const char* kImmutable = "public, max-age=31536000, immutable";
-constexpr uint64_t kKvBytes = 4;  // Of one cached value: float32.
 
 net::Response ErrorResponse(int status, std::string text) {
   net::Response response = net::TextResponse(status, std::move(text));
@@ -33,8 +32,7 @@ net::Response MemoryResponse(const net::Request& request, const net::SharedBytes
     response.status = 304;
     return response;
   }
-  const net::ByteRange range =
-      net::ParseRange(request.headers.Get("Range"), bytes->size());
+  const net::ByteRange range = net::ParseRange(request.headers.Get("Range"), bytes->size());
   switch (range.kind) {
     case net::ByteRange::Kind::kWhole:
       response.body = bytes;
@@ -60,15 +58,6 @@ net::Response MemoryResponse(const net::Request& request, const net::SharedBytes
 
 StageLibrary::StageLibrary(const store::Pack& pack, uint32_t positions)
     : pack_(pack), positions_(positions) {}
-
-std::vector<planner::BlockCost> StageLibrary::Costs() const {
-  std::vector<planner::BlockCost> costs;
-  for (const store::Block& block : pack_.manifest().variants.front().blocks) {
-    const uint64_t kv = block.kv ? 2ull * block.kv->heads * block.kv->head_size * kKvBytes : 0;
-    costs.push_back({block.weight_bytes, kv});
-  }
-  return costs;
-}
 
 wire::StageFile StageLibrary::Describe(const store::Blob& blob) const {
   const std::string name = store::Hex(blob.sha);

@@ -24,9 +24,6 @@ class StageLibrary {
   // What `span`'s assignment says, all but its generation and max_rows.
   Result<wire::Assign> Prepare(planner::Span span);
 
-  // Bytes and KV of every block, for planning.
-  std::vector<planner::BlockCost> Costs() const;
-
   // Answers GET and HEAD of "/blobs/<sha256>": ranges, ETag, immutable.
   void Answer(const net::Request& request, net::Responder responder);
 

@@ -68,10 +68,17 @@ void Trace::SessionOpened(Micros now, SessionId session, size_t prompt_tokens,
       session.value, prompt_tokens, max_tokens));
 }
 
-void Trace::SessionRouted(Micros now, SessionId session, Epoch epoch) {
+void Trace::SessionRouted(Micros now, const swarm::SessionRouted& routed) {
   if (!enabled()) return;
-  Write(fmt::format(R"({{"event":"routed","t":{},"session":"{}","epoch":{}}})", now, session.value,
-                    epoch.value));
+  std::string stages;
+  for (const swarm::RouteStage& stage : routed.stages) {
+    stages +=
+        fmt::format(R"({}{{"node":{},"first":{},"last":{},"kept":{}}})", stages.empty() ? "" : ",",
+                    stage.node.value, stage.span.first, stage.span.last, stage.kept);
+  }
+  Write(fmt::format(
+      R"({{"event":"routed","t":{},"session":"{}","epoch":{},"from":{},"stages":[{}]}})", now,
+      routed.session.value, routed.epoch.value, routed.from, stages));
 }
 
 void Trace::StepDone(Micros now, NodeId node, Micros sent, const wire::Report& report) {

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "planner/plan.h"
+#include "swarm/events.h"
 #include "wire/frames.h"
 
 namespace shoal {
@@ -29,7 +30,7 @@ class Trace {
   void Assigned(Micros now, NodeId node, uint32_t generation, planner::Span span, uint64_t bytes);
   void Loaded(Micros now, NodeId node, const wire::Ready& ready);
   void SessionOpened(Micros now, SessionId session, size_t prompt_tokens, uint32_t max_tokens);
-  void SessionRouted(Micros now, SessionId session, Epoch epoch);
+  void SessionRouted(Micros now, const swarm::SessionRouted& routed);
   // `sent`: when the step's frame was handed to the volunteer's socket.
   void StepDone(Micros now, NodeId node, Micros sent, const wire::Report& report);
   void TokenMade(Micros now, const wire::Token& token);

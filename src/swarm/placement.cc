@@ -1,0 +1,162 @@
+// Which blocks lie where: the planner's problem as the swarm knows it, and what becomes of its
+// answer.
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/str_cat.h"
+#include "planner/conversion.h"
+#include "planner/incremental.h"
+#include "swarm/swarm.h"
+
+namespace shoal::swarm {
+
+namespace {
+constexpr Micros kPredictEvery = 5 * kSecond;
+constexpr Micros kAskAgain = 2 * kSecond;  // When a better plan has to wait.
+constexpr size_t kPredictedPool = 64;
+constexpr uint32_t kExpectedSessions = 4;
+constexpr double kUnknownLatency = 0.01;
+}  // namespace
+
+planner::Limits Swarm::PlanLimits(uint32_t stages_min) const {
+  return {.stages_min = stages_min,
+          .positions = config_.positions,
+          .overhead_bytes = config_.overhead_bytes,
+          .weight_percent = 110};
+}
+
+uint32_t Swarm::StagesMin() const {
+  return std::clamp<uint32_t>(config_.stages_min, 1, static_cast<uint32_t>(config_.blocks.size()));
+}
+
+planner::Problem Swarm::BuildProblem(uint32_t stages_min, Micros now) const {
+  planner::Problem problem;
+  problem.blocks = config_.blocks;
+  problem.limits = PlanLimits(stages_min);
+  problem.workload.sessions = kExpectedSessions;
+  problem.workload.chunk_rows = config_.chunk_rows;
+  problem.workload.rows_max = config_.batch_rows;
+  problem.objective.latency_weight = config_.latency_weight;
+  const bool settled_only = PlanStands() && !PlanIsShort();
+  for (const auto& [node, volunteer] : volunteers_) {
+    if (volunteer.excluded_until > now) continue;
+    const bool is_new = volunteer.span.empty() && now - volunteer.joined_at < config_.join_settle;
+    if (settled_only && is_new) continue;
+    planner::Volunteer& one = problem.volunteers.emplace_back();
+    one.node = node;
+    one.memory_bytes = volunteer.memory_usable;
+    one.speed = volunteer.speed.speed();
+    one.link = volunteer.link;
+    one.link.latency_s = volunteer.round_trip == 0
+                             ? kUnknownLatency
+                             : static_cast<double>(volunteer.round_trip) / (2.0 * kSecond);
+    for (uint32_t b = volunteer.span.first; b < volunteer.span.last; ++b) {
+      one.cached_bytes.resize(config_.blocks.size());
+      one.cached_bytes[b] = config_.blocks[b].weight_bytes;
+    }
+  }
+  return problem;
+}
+
+// Every stage of the plan has a holder who is here and was told to hold it.
+bool Swarm::PlanStands() const {
+  if (!plan_.complete()) return false;
+  for (const planner::Pipeline& pipeline : plan_.pipelines) {
+    for (const planner::PlacedSpan& placed : pipeline.stages) {
+      const bool held = std::ranges::any_of(placed.nodes, [&](NodeId node) {
+        const auto at = volunteers_.find(node);
+        return at != volunteers_.end() && at->second.excluded_until == 0 &&
+               at->second.span == placed.span;
+      });
+      if (!held) return false;
+    }
+  }
+  return true;
+}
+
+bool Swarm::PlanIsShort() const {
+  return std::ranges::any_of(plan_.pipelines, [&](const planner::Pipeline& pipeline) {
+    return pipeline.stages.size() < StagesMin();
+  });
+}
+
+void Swarm::Replan(Micros now, Effects& out) {
+  replan_at_ = 0;
+  const bool stands = PlanStands();
+  const bool is_short = PlanIsShort();
+  planner::Problem problem = BuildProblem(StagesMin(), now);
+  Result<planner::PoolPlan> made = is_short
+                                       ? planner::PlanPool(problem, planner::Care::kQuick)
+                                       : planner::Replan(problem, plan_, planner::Care::kQuick);
+  // Too few for a new request, but running answers go on with those who are left.
+  if (made && !made->complete() && !sessions_.empty() && problem.volunteers.size() < StagesMin()) {
+    const uint32_t missing_devices = made->missing_devices;
+    problem.limits.stages_min = 1;
+    made = planner::Replan(std::move(problem), plan_, planner::Care::kQuick);
+    if (made) made->missing_devices = missing_devices;
+  }
+  if (!made) {
+    out.push_back(Note{StrCat("no plan: ", made.error().ToString())});
+    return;
+  }
+  if (!made->complete() || made->pipelines == plan_.pipelines) {
+    // Without a plan everybody keeps what they hold: the next one will want it again.
+    if (!stands || made->complete()) plan_ = *std::move(made);
+    return;
+  }
+  // What works is left for something better only where nobody notices.
+  if (stands && ((is_short && !sessions_.empty()) || !MayAdopt(*made))) {
+    replan_at_ = now + kAskAgain;
+    return;
+  }
+  Adopt(*std::move(made), now, out);
+}
+
+bool Swarm::MayAdopt(const planner::PoolPlan& plan) const {
+  for (const planner::Pipeline& pipeline : plan.pipelines) {
+    for (const planner::PlacedSpan& placed : pipeline.stages) {
+      for (const NodeId node : placed.nodes) {
+        const Volunteer& volunteer = volunteers_.at(node);
+        if (volunteer.span != placed.span && !volunteer.sessions.empty()) return false;
+      }
+    }
+  }
+  return true;
+}
+
+void Swarm::Adopt(planner::PoolPlan plan, Micros now, Effects& out) {
+  plan_ = std::move(plan);
+  for (const planner::Pipeline& pipeline : plan_.pipelines) {
+    for (const planner::PlacedSpan& placed : pipeline.stages) {
+      for (const NodeId node : placed.nodes) Assign(node, placed.span, now, out);
+    }
+  }
+}
+
+void Swarm::Assign(NodeId node, planner::Span span, Micros now, Effects& out) {
+  Volunteer& volunteer = volunteers_.at(node);
+  if (volunteer.span == span) return;
+  LoseLeases(node, now);
+  volunteer.span = span;
+  volunteer.generation = next_generation_++;
+  volunteer.state = VolunteerState::kLoading;
+  volunteer.bytes_done = 0;
+  volunteer.bytes_total = 0;
+  volunteer.last_progress = now;
+  volunteer.assigned_at = now;
+  volunteer.away.clear();
+  volunteer.waiting.clear();
+  out.push_back(AssignSpan{node, volunteer.generation, span});
+}
+
+void Swarm::Predict(Micros now) {
+  if (now - predicted_at_ < kPredictEvery || volunteers_.size() > kPredictedPool) return;
+  predicted_at_ = now;
+  predicted_token_s_ = 0;
+  if (!PlanStands()) return;
+  const planner::Problem problem = BuildProblem(1, now);
+  if (!planner::ValidateProblem(problem)) return;
+  predicted_token_s_ = planner::Reassess(problem, plan_).prediction.token_s;
+}
+
+}  // namespace shoal::swarm
