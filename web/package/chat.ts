@@ -1,10 +1,10 @@
-// <shoal-chat coordinator="https://shoal.example" system="Be brief.">: a conversation with the
-// swarm on any page. It keeps nothing; the page's styles do not reach into it, but these custom
-// properties do: --accent, --surface, --ink and the others of chat.css.
+// <shoal-chat coordinator="https://shoal.example" system="Be brief." max-tokens="500">: a
+// conversation with the swarm on any page. It keeps nothing; the page's styles do not reach into
+// it, but these custom properties do: --accent, --surface, --ink and the others of chat.css.
 
 import { el } from "../app/common/dom.ts";
 import { icon } from "../app/common/icons.ts";
-import { defaultSettings } from "../app/chat/settings.ts";
+import { readSettings } from "../app/chat/settings.ts";
 import { Thread } from "../app/chat/thread.ts";
 import { newConversation } from "../app/chat/tree.ts";
 import messageStyle from "../app/chat/message.css?inline";
@@ -30,7 +30,10 @@ export class ShoalChat extends HTMLElement {
     const note = "Volunteers\u2019 tabs compute the answer and could read along.";
     const privacy = el("p", { class: "privacy" }, note);
     root.append(el("style", {}, messageStyle + style), this.#log, form, privacy, this.#announcer);
-    const settings = { ...defaultSettings, system: this.getAttribute("system") ?? "" };
+    const settings = readSettings({
+      system: this.getAttribute("system"),
+      maxTokens: Number(this.getAttribute("max-tokens")),
+    });
     this.#thread = new Thread(
       {
         log: this.#log,
