@@ -19,7 +19,8 @@ constexpr int kClientLeft = 499;  // As nginx logs it.
 
 Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
                CompletionRequest request, std::vector<std::vector<int32_t>> prompts,
-               const grammar::Vocabulary* vocabulary, AnswerHead head, net::Responder responder,
+               const grammar::Vocabulary* vocabulary, AnswerHead head,
+               std::unique_ptr<ResponsesWriter> responses, net::Responder responder,
                std::function<Micros()> now, std::function<void(const AnswerRecord&)> on_ended)
     : generator_(generator),
       model_(model),
@@ -28,6 +29,7 @@ Answer::Answer(Generator& generator, const ModelFacts& model, const Text& text,
       vocabulary_(vocabulary),
       head_(std::move(head)),
       form_{request_.wants_logprobs, request_.returns_token_ids, request_.includes_usage},
+      responses_(std::move(responses)),
       responder_(std::move(responder)),
       now_(std::move(now)),
       on_ended_(std::move(on_ended)),
@@ -112,6 +114,7 @@ void Answer::OnEvent(uint32_t index, GenerationEvent event) {
 void Answer::Deliver(uint32_t index, Piece piece) {
   Running& running = running_[index];
   if (!request_.is_streamed) return running.all.Append(std::move(piece));
+  if (responses_ != nullptr) return SendEvents(responses_->OnPiece(piece));
   if (!running.begun) {
     // What is echoed comes first.
     piece.text.insert(0, running.all.text);
@@ -122,23 +125,35 @@ void Answer::Deliver(uint32_t index, Piece piece) {
   const ChoicePrompt prompt = PromptOf(running);
   const ChoicePrompt* first = running.begun ? nullptr : &prompt;
   running.begun = true;
-  SendChunk(json::serialize(ChunkJson(head_, form_, index, piece, first)));
+  SendEvents(SseEvent(json::serialize(ChunkJson(head_, form_, index, piece, first))));
 }
 
-void Answer::SendChunk(const std::string& json) {
+void Answer::SendEvents(std::string events) {
+  if (events.empty()) return;
   if (!is_streaming_) {
     is_streaming_ = true;
     stream_ = responder_.StartStream(200, SseHeaders());
   }
-  stream_.Write(SseEvent(json));
+  stream_.Write(std::move(events));
 }
 
 void Answer::OnChoiceFinished() {
   if (--unfinished_ > 0) return;
   if (request_.is_streamed) {
-    if (form_.has_usage) SendChunk(json::serialize(UsageChunkJson(head_, UsageNow())));
-    stream_.Write(std::string(kSseDone));
+    if (responses_ != nullptr) {
+      SendEvents(responses_->OnEnd(UsageNow()));
+    } else {
+      if (form_.has_usage) {
+        SendEvents(SseEvent(json::serialize(UsageChunkJson(head_, UsageNow()))));
+      }
+      stream_.Write(std::string(kSseDone));
+    }
     stream_.End();
+    return Ended(200);
+  }
+  if (responses_ != nullptr) {
+    responses_->OnPiece(running_[0].all);
+    responder_.Send(net::JsonResponse(200, json::serialize(responses_->Whole(UsageNow()))));
     return Ended(200);
   }
   std::vector<WholeChoice> choices;
@@ -153,7 +168,7 @@ void Answer::OnChoiceFinished() {
 void Answer::Fail(const ApiError& error) {
   CancelAll();
   if (is_streaming_) {
-    stream_.Write(SseEvent(ErrorJson(error)));
+    stream_.Write(responses_ != nullptr ? responses_->OnError(error) : SseEvent(ErrorJson(error)));
     stream_.End();
   } else {
     responder_.Send(ErrorResponse(error));

@@ -12,6 +12,7 @@
 #include "coordinator/api/answer_json.h"
 #include "coordinator/api/choice.h"
 #include "coordinator/api/parse_request.h"
+#include "coordinator/api/responses_writer.h"
 #include "coordinator/generator.h"
 #include "coordinator/grammar/vocabulary.h"
 #include "net/http.h"
@@ -35,12 +36,13 @@ struct AnswerRecord {
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
   // `generator`, `model` and `text` must outlive the answer. `prompts` are those of `request`, as
-  // ids. `vocabulary`: for requests with a grammar; else may be null. `now` is a clock. `on_ended`
-  // is called once, when nothing is left to do; not from within the constructor.
+  // ids. `vocabulary`: for requests with a grammar; else may be null. `responses`: writes the
+  // answer to a request of that shape, which has one choice; null for the others. `now` is a clock.
+  // `on_ended` is called once, when nothing is left to do; not from within the constructor.
   Answer(Generator& generator, const ModelFacts& model, const Text& text, CompletionRequest request,
          std::vector<std::vector<int32_t>> prompts, const grammar::Vocabulary* vocabulary,
-         AnswerHead head, net::Responder responder, std::function<Micros()> now,
-         std::function<void(const AnswerRecord&)> on_ended);
+         AnswerHead head, std::unique_ptr<ResponsesWriter> responses, net::Responder responder,
+         std::function<Micros()> now, std::function<void(const AnswerRecord&)> on_ended);
 
   // Starts every generation, or answers why not. `client`: who asks, for fairness.
   void Start(const std::string& client);
@@ -59,7 +61,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   Result<SessionId> StartOne(uint32_t index, uint64_t seed, const std::string& client);
   void OnEvent(uint32_t index, GenerationEvent event);
   void Deliver(uint32_t index, Piece piece);
-  void SendChunk(const std::string& json);
+  void SendEvents(std::string events);
   void OnChoiceFinished();
   ChoicePrompt PromptOf(const Running& running) const;
   Usage UsageNow() const;
@@ -73,6 +75,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   const grammar::Vocabulary* const vocabulary_;
   const AnswerHead head_;
   const AnswerForm form_;
+  const std::unique_ptr<ResponsesWriter> responses_;
   net::Responder responder_;  // Until the answer begins.
   net::Stream stream_;        // From then on, when it is streamed.
   bool is_streaming_ = false;

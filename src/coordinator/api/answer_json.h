@@ -20,7 +20,7 @@ struct Usage {
 // What is the same in every chunk of an answer.
 struct AnswerHead {
   Shape shape = Shape::kChat;
-  std::string id;  // "chatcmpl-..." or "cmpl-..."
+  std::string id;  // "chatcmpl-...", "cmpl-..." or "resp_..."
   int64_t created = 0;
   std::string model;
   std::string fingerprint;

@@ -15,6 +15,8 @@
 #include "base/str_cat.h"
 #include "coordinator/api/answer.h"
 #include "coordinator/api/parse_request.h"
+#include "coordinator/api/responses_request.h"
+#include "coordinator/api/responses_writer.h"
 #include "coordinator/api/text.h"
 
 namespace shoal::api {
@@ -42,12 +44,26 @@ net::Response WrongMethod(const net::Request& request, const char* allowed) {
   return response;
 }
 
-json::object ModelJson(const ModelFacts& model) {
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", model.created},
-          {"owned_by", "shoal"},
-          {"context_window", model.context_tokens}};
+ApiError NoEmbeddings(const ModelFacts& model) {
+  ApiError error;
+  error.status = 404;
+  error.message =
+      StrCat("'", model.id, "' writes text and was not made for embeddings; means of its ",
+             "hidden states would be poor ones, so none are offered.");
+  error.code = "not_found";
+  return error;
+}
+
+const char* IdPrefix(Shape shape) {
+  switch (shape) {
+    case Shape::kChat:
+      return "chatcmpl-";
+    case Shape::kCompletion:
+      return "cmpl-";
+    case Shape::kResponses:
+      return "resp_";
+  }
+  return "";
 }
 
 }  // namespace
@@ -62,24 +78,39 @@ struct Api::Impl {
         environment(std::move(surroundings)),
         limits(bounds) {}
 
+  json::object ModelJson() const {
+    const Status available = generator.Availability();
+    // A full swarm answers, only not at once.
+    const bool is_busy = !available && available.error().code == Code::kResourceExhausted;
+    return {{"id", model.id},
+            {"object", "model"},
+            {"created", model.created},
+            {"owned_by", "shoal"},
+            {"context_window", model.context_tokens},
+            {"state", available ? "ready"
+                      : is_busy ? "busy"
+                                : "waiting"},
+            {"state_detail", available ? "" : available.error().detail}};
+  }
+
   net::Response Models(const net::Request& request) const {
     if (request.method != "GET" && request.method != "HEAD") {
       return WrongMethod(request, "GET, HEAD");
     }
     if (request.path == kModels) {
-      const json::object list = {{"object", "list"}, {"data", json::array{ModelJson(model)}}};
+      const json::object list = {{"object", "list"}, {"data", json::array{ModelJson()}}};
       return net::JsonResponse(200, json::serialize(list));
     }
     const std::string_view id = std::string_view(request.path).substr(kModels.size() + 1);
     if (id != model.id) return ErrorResponse(ModelNotFound(id));
-    return net::JsonResponse(200, json::serialize(ModelJson(model)));
+    return net::JsonResponse(200, json::serialize(ModelJson()));
   }
 
   AnswerHead NewHead(Shape shape) const {
     const std::array<uint64_t, 2> bits = {environment.random(), environment.random()};
     const std::string name = ToHex({reinterpret_cast<const uint8_t*>(bits.data()), sizeof(bits)});
-    return {shape, StrCat(shape == Shape::kChat ? "chatcmpl-" : "cmpl-", name),
-            environment.unix_seconds(), model.id, model.fingerprint};
+    return {shape, StrCat(IdPrefix(shape), name), environment.unix_seconds(), model.id,
+            model.fingerprint};
   }
 
   // Made when it is first needed: a large one takes a moment.
@@ -111,10 +142,15 @@ struct Api::Impl {
   void Complete(Shape shape, const net::Request& request, net::Responder responder,
                 const std::string& client) {
     if (request.method != "POST") return responder.Send(WrongMethod(request, "POST"));
-    auto parsed = ParseRequest(request.body, shape, model);
+    json::object echo;
+    auto parsed = shape == Shape::kResponses ? ParseResponsesRequest(request.body, model, echo)
+                                             : ParseRequest(request.body, shape, model);
     if (!parsed) return responder.Send(ErrorResponse(parsed.error()));
     auto prompts = text.PromptIds(*parsed, model, environment.unix_seconds());
-    if (!prompts) return responder.Send(ErrorResponse(prompts.error()));
+    if (!prompts) {
+      return responder.Send(ErrorResponse(
+          shape == Shape::kResponses ? AsResponsesError(prompts.error()) : prompts.error()));
+    }
     if (!parsed->seed) parsed->seed = environment.random();
     const uint64_t count = uint64_t{prompts->size()} * parsed->choices_per_prompt;
     if (const auto refusal = JudgeShare(count, client)) {
@@ -124,14 +160,18 @@ struct Api::Impl {
     const uint64_t key = ++answers_made;
     const grammar::Vocabulary* const words =
         parsed->grammar == nullptr ? nullptr : &VocabularyOfModel();
-    const auto answer =
-        std::make_shared<Answer>(generator, model, text, *std::move(parsed), *std::move(prompts),
-                                 words, NewHead(shape), std::move(responder), environment.now,
-                                 [this, key, client, count](const AnswerRecord& record) {
-                                   if (environment.on_answer) environment.on_answer(record);
-                                   ReturnShare(client, count);
-                                   answers.erase(key);
-                                 });
+    AnswerHead head = NewHead(shape);
+    auto responses = shape == Shape::kResponses
+                         ? std::make_unique<ResponsesWriter>(head, std::move(echo))
+                         : nullptr;
+    const auto answer = std::make_shared<Answer>(
+        generator, model, text, *std::move(parsed), *std::move(prompts), words, std::move(head),
+        std::move(responses), std::move(responder), environment.now,
+        [this, key, client, count](const AnswerRecord& record) {
+          if (environment.on_answer) environment.on_answer(record);
+          ReturnShare(client, count);
+          answers.erase(key);
+        });
     answers.emplace(key, answer);
     answer->Start(client);
   }
@@ -171,6 +211,10 @@ void Api::Handle(net::Request request, net::Responder responder, std::string cli
   if (path == "/v1/completions") {
     return impl_->Complete(Shape::kCompletion, request, std::move(responder), client);
   }
+  if (path == "/v1/responses") {
+    return impl_->Complete(Shape::kResponses, request, std::move(responder), client);
+  }
+  if (path == "/v1/embeddings") return responder.Send(ErrorResponse(NoEmbeddings(impl_->model)));
   responder.Send(ErrorResponse(NotFound(path)));
 }
 

@@ -1,5 +1,5 @@
 // The OpenAI API over a Generator: GET /v1/models, GET /v1/models/{id}, POST /v1/chat/completions,
-// POST /v1/completions. Streamed (server-sent events) or whole.
+// POST /v1/completions, POST /v1/responses. Streamed (server-sent events) or whole.
 //
 // A client that leaves cancels its generations. Until the first token is there, errors have a
 // status of their own (400, 404, 413, 429, 503, ...); after it a streamed answer ends with an event

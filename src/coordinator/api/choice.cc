@@ -35,10 +35,9 @@ Choice::Choice(const CompletionRequest& request, const ModelFacts& model, const 
       model_(model),
       text_(text),
       // The mark of kList is a special token.
-      decoder_(text.NewDecoder(request.tools.empty() || model.tool_form != ToolForm::kList)),
+      decoder_(text.NewDecoder(request.call_form != ToolForm::kList)),
       stops_(request.stops),
-      calls_(request.tools.empty() ? ToolForm::kNone : model.tool_form, request.tool_names,
-             std::move(call_id_base)) {}
+      calls_(request.call_form, request.tool_names, std::move(call_id_base)) {}
 
 void Choice::Take(ToolCallReader::Part part, Piece& piece) {
   piece.text += part.text;

@@ -159,8 +159,7 @@ void ReadStreaming(Fields& fields, CompletionRequest& out) {
 
 }  // namespace
 
-std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, Shape shape,
-                                                        const ModelFacts& model) {
+std::expected<json::object, ApiError> ParseBody(std::string_view body) {
   if (body.size() > kMaxBodyBytes) {
     ApiError error;
     error.status = 413;
@@ -171,14 +170,26 @@ std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, S
   json::parse_options options;
   options.max_depth = kMaxJsonDepth;
   json::error_code error;
-  const json::value root = json::parse({body.data(), body.size()}, error, {}, options);
+  json::value root = json::parse({body.data(), body.size()}, error, {}, options);
   if (error || !root.is_object()) {
     ApiError refusal;
     refusal.message = error ? StrCat("The body is not valid JSON: ", error.message(), ".")
                             : StrCat("The body must be a JSON object, not ", KindName(root), ".");
     return std::unexpected(refusal);
   }
-  Fields fields(root.get_object());
+  return std::move(root.get_object());
+}
+
+std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, Shape shape,
+                                                        const ModelFacts& model) {
+  const auto root = ParseBody(body);
+  if (!root) return std::unexpected(root.error());
+  return ReadRequest(*root, shape, model);
+}
+
+std::expected<CompletionRequest, ApiError> ReadRequest(const json::object& body, Shape shape,
+                                                       const ModelFacts& model) {
+  Fields fields(body);
   CompletionRequest out;
   out.shape = shape;
   out.sampling = model.default_sampling;
@@ -201,7 +212,8 @@ std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, S
   out.ignores_end = fields.Bool("ignore_eos").value_or(false);
   out.returns_token_ids = fields.Bool("return_token_ids").value_or(false);
   if (out.grammar != nullptr && (out.ignores_end || model.end_ids.empty())) {
-    fields.Fail("response_format", "needs a model that ends its answers, and not 'ignore_eos'");
+    fields.Fail(out.call_form == ToolForm::kForced ? "tool_choice" : "response_format",
+                "needs a model that ends its answers, and not 'ignore_eos'");
   }
   if (fields.error()) return std::unexpected(*fields.error());
   return out;

@@ -17,6 +17,7 @@
 
 #include "coordinator/api/errors.h"
 #include "coordinator/api/model_facts.h"
+#include "coordinator/api/tools.h"
 #include "coordinator/grammar/grammar.h"
 #include "wire/frames.h"
 
@@ -32,21 +33,25 @@ inline constexpr size_t kMaxStopBytes = 1024;
 inline constexpr size_t kMaxBiases = 1024;
 inline constexpr size_t kMaxMessages = 4096;
 
-enum class Shape { kChat, kCompletion };
+// What is asked, and the form of its answer. A kResponses request is read as the kChat one that it
+// comes to.
+enum class Shape { kChat, kCompletion, kResponses };
 
 using Prompt = std::variant<std::string, std::vector<int32_t>>;
 
 struct CompletionRequest {
   Shape shape = Shape::kChat;
 
-  boost::json::array messages;          // kChat: {role, content: string, ...}.
-  boost::json::object template_fields;  // kChat: chat_template_kwargs.
-  boost::json::array tools;             // kChat: those offered, as they came; empty: none.
-  std::vector<std::string> tool_names;  // Of `tools`.
-  bool parallel_tool_calls = true;      // More than one call in an answer.
-  std::vector<Prompt> prompts;          // kCompletion: at least one.
+  boost::json::array messages;           // kChat: {role, content: string, ...}.
+  boost::json::object template_fields;   // kChat: chat_template_kwargs.
+  boost::json::array tools;              // kChat: those offered, as they came; empty: none.
+  std::vector<std::string> tool_names;   // Of `tools`.
+  ToolForm call_form = ToolForm::kNone;  // How calls are read; kNone without tools.
+  std::string answer_prefix;             // Put behind the prompt: the answer goes on from there.
+  bool parallel_tool_calls = true;       // More than one call in an answer.
+  std::vector<Prompt> prompts;           // kCompletion: at least one.
 
-  // kChat: what the answer must be, from response_format; null: anything.
+  // kChat: what the answer must be, from response_format or a forced call; null: anything.
   std::shared_ptr<const grammar::Grammar> grammar;
 
   uint32_t choices_per_prompt = 1;
@@ -62,6 +67,13 @@ struct CompletionRequest {
   bool includes_usage = false;  // stream_options.include_usage.
 };
 
+// The body as an object, within the limits on its size and depth.
+std::expected<boost::json::object, ApiError> ParseBody(std::string_view body);
+
+std::expected<CompletionRequest, ApiError> ReadRequest(const boost::json::object& body, Shape shape,
+                                                       const ModelFacts& model);
+
+// Both in one.
 std::expected<CompletionRequest, ApiError> ParseRequest(std::string_view body, Shape shape,
                                                         const ModelFacts& model);
 

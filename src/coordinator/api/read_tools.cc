@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <memory>
 #include <utility>
 
 #include "base/str_cat.h"
+#include "coordinator/api/tools.h"
+#include "coordinator/grammar/json_grammar.h"
 
 namespace shoal::api {
 namespace {
@@ -37,22 +40,59 @@ std::optional<std::string> NameOf(const json::object& function) {
   return std::string(name->get_string());
 }
 
-// Whether the tools are to be offered at all.
-bool ReadChoice(Fields& fields) {
+// tool_choice.
+struct ToolChoice {
+  bool is_offered = true;
+  bool is_forced = false;
+  std::string name;  // The tool that is to be called; empty: any.
+};
+
+ToolChoice ReadChoice(Fields& fields) {
   const json::value* choice = fields.Find("tool_choice");
-  if (choice == nullptr || *choice == "auto") return true;
-  if (*choice == "none") return false;
-  fields.Fail("tool_choice", "supports \"auto\" and \"none\"");
-  return false;
+  if (choice == nullptr || *choice == "auto") return {};
+  if (*choice == "none") return {.is_offered = false, .is_forced = false, .name = ""};
+  if (*choice == "required") return {.is_offered = true, .is_forced = true, .name = ""};
+  const json::object* function = FunctionOf(*choice);
+  if (const auto name = function == nullptr ? std::nullopt : NameOf(*function)) {
+    return {.is_offered = true, .is_forced = true, .name = *name};
+  }
+  fields.Fail("tool_choice",
+              "must be \"auto\", \"none\", \"required\" or {\"type\": \"function\", "
+              "\"function\": {\"name\"}}");
+  return {};
+}
+
+// Makes the model call: the tool that `choice` names, or any.
+void Force(Fields& fields, const ToolChoice& choice, const ModelFacts& model,
+           CompletionRequest& out) {
+  json::array callable;
+  for (size_t at = 0; at < out.tools.size(); ++at) {
+    if (choice.name.empty() || out.tool_names[at] == choice.name) callable.push_back(out.tools[at]);
+  }
+  if (callable.empty()) {
+    return fields.Fail("tool_choice", StrCat("names '", choice.name, "', which is not in 'tools'"));
+  }
+  ForcedCall forced = ForceCall(model.tool_form, callable);
+  auto compiled = grammar::GrammarOfSchema(forced.schema);
+  if (!compiled) {
+    return fields.Fail("tool_choice",
+                       StrCat("has tools that are too large to force: ", compiled.error().detail));
+  }
+  out.grammar = std::make_shared<const grammar::Grammar>(*std::move(compiled));
+  out.answer_prefix = std::move(forced.prefix);
+  out.call_form = ToolForm::kForced;
 }
 
 }  // namespace
 
 void ReadTools(Fields& fields, const ModelFacts& model, CompletionRequest& out) {
   const json::array* tools = fields.Array("tools");
-  const bool is_offered = ReadChoice(fields);
+  const ToolChoice choice = ReadChoice(fields);
   out.parallel_tool_calls = fields.Bool("parallel_tool_calls").value_or(true);
-  if (tools == nullptr || tools->empty()) return;
+  if (tools == nullptr || tools->empty()) {
+    if (choice.is_forced) fields.Fail("tool_choice", "needs 'tools'");
+    return;
+  }
   if (tools->size() > kMaxTools) {
     return fields.Fail("tools", StrCat("may have at most ", kMaxTools, " tools"));
   }
@@ -74,11 +114,10 @@ void ReadTools(Fields& fields, const ModelFacts& model, CompletionRequest& out) 
     }
     out.tool_names.push_back(*std::move(name));
   }
-  if (is_offered) {
-    out.tools = *tools;
-  } else {
-    out.tool_names.clear();
-  }
+  if (!choice.is_offered) return out.tool_names.clear();
+  out.tools = *tools;
+  out.call_form = model.tool_form;
+  if (choice.is_forced) Force(fields, choice, model, out);
 }
 
 bool ReadMessageCalls(Fields& fields, const std::string& name, json::object& message) {

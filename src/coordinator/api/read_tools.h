@@ -13,8 +13,8 @@ namespace shoal::api {
 inline constexpr size_t kMaxTools = 128;
 inline constexpr size_t kMaxToolNameBytes = 64;
 
-// `tools`, `tool_choice` ("auto" or "none") and `parallel_tool_calls`. Refused where the model's
-// template knows no tools.
+// `tools`, `tool_choice` and `parallel_tool_calls`. Refused where the model's template knows no
+// tools.
 void ReadTools(Fields& fields, const ModelFacts& model, CompletionRequest& out);
 
 // `tool_calls` of a message: the arguments, a string of JSON, become the object that templates

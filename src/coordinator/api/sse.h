@@ -16,6 +16,15 @@ inline std::string SseEvent(std::string_view json) {
   return out;
 }
 
+// One with a name.
+inline std::string NamedSseEvent(std::string_view name, std::string_view json) {
+  std::string out = "event: ";
+  out += name;
+  out += '\n';
+  out += SseEvent(json);
+  return out;
+}
+
 inline constexpr std::string_view kSseDone = "data: [DONE]\n\n";
 
 // X-Accel-Buffering: proxies (nginx) pass events on at once.

@@ -81,7 +81,7 @@ std::expected<std::vector<int32_t>, ApiError> Text::ChatIds(const CompletionRequ
   }
   if (!prompt) return std::unexpected(InputError("messages", prompt.error()));
   // The template has written the special tokens itself.
-  auto ids = tokenizer_->Encode(*prompt, /*add_special=*/false);
+  auto ids = tokenizer_->Encode(*prompt + request.answer_prefix, /*add_special=*/false);
   if (!ids) return std::unexpected(InputError("messages", ids.error()));
   return *std::move(ids);
 }

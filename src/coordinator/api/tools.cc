@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/str_cat.h"
+#include "coordinator/grammar/json_grammar.h"
 
 namespace shoal::api {
 namespace {
@@ -57,6 +58,17 @@ std::optional<ToolCall> ReadCall(const json::value& value, const std::vector<std
   return call;
 }
 
+// The schema of a tool's arguments.
+json::value ArgumentsSchema(const json::object& function) {
+  const json::value any = {{"type", "object"}};
+  const json::value* parameters = function.if_contains("parameters");
+  if (parameters == nullptr || !parameters->is_object()) return any;
+  // References are from the schema's own root, which is another one in here.
+  const bool has_references = json::serialize(*parameters).find("\"$ref\"") != std::string::npos;
+  if (has_references || !grammar::GrammarOfSchema(*parameters)) return any;
+  return *parameters;
+}
+
 }  // namespace
 
 ToolForm ToolFormOf(std::string_view chat_template) {
@@ -70,18 +82,44 @@ ToolForm ToolFormOf(std::string_view chat_template) {
   return ToolForm::kNone;
 }
 
+ForcedCall ForceCall(ToolForm form, const json::array& tools) {
+  CHECK(form != ToolForm::kNone && !tools.empty());
+  const char* const arguments = form == ToolForm::kBareJson ? "parameters" : "arguments";
+  json::array calls;
+  for (const json::value& tool : tools) {
+    const json::object& function = tool.at("function").as_object();
+    calls.push_back(
+        {{"type", "object"},
+         {"properties",
+          {{"name", {{"const", function.at("name")}}}, {arguments, ArgumentsSchema(function)}}},
+         {"required", {"name", arguments}},
+         {"additionalProperties", false}});
+  }
+  const json::value call = {{"anyOf", std::move(calls)}};
+  switch (form) {
+    case ToolForm::kTagged:
+      return {StrCat(kOpenTag, "\n"), call};
+    case ToolForm::kList:
+      return {std::string(kListMark),
+              {{"type", "array"}, {"items", call}, {"minItems", 1}, {"maxItems", 1}}};
+    default:
+      return {"", call};
+  }
+}
+
 ToolCallReader::ToolCallReader(ToolForm form, std::vector<std::string> names, std::string id_base)
     : form_(form), names_(std::move(names)), id_base_(std::move(id_base)) {
   CHECK(id_base_.size() >= 6);
 }
 
-// Nine letters and digits where templates of kList insist on that.
+// Nine letters and digits where templates of kList, which may be the forced one's, insist on that.
 std::string ToolCallReader::NextId() {
   constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
   const uint32_t number = calls_++;
   const std::string tail = {'c', kDigits[number / kDigits.size() % kDigits.size()],
                             kDigits[number % kDigits.size()]};
-  if (form_ == ToolForm::kList) return id_base_.substr(id_base_.size() - 6) + tail;
+  const bool is_short = form_ == ToolForm::kList || form_ == ToolForm::kForced;
+  if (is_short) return id_base_.substr(id_base_.size() - 6) + tail;
   return StrCat("call_", id_base_, tail);
 }
 
@@ -152,6 +190,8 @@ ToolCallReader::Part ToolCallReader::Push(std::string_view text) {
       out.text = std::exchange(held_, {});
       break;
     }
+    case ToolForm::kForced:
+      break;  // Until the end.
   }
   return out;
 }
@@ -159,7 +199,8 @@ ToolCallReader::Part ToolCallReader::Push(std::string_view text) {
 ToolCallReader::Part ToolCallReader::Flush() {
   Part out;
   const std::string rest = std::exchange(held_, {});
-  const bool may_be_calls = is_open_ || (form_ == ToolForm::kBareJson && !is_plain_);
+  const bool may_be_calls =
+      is_open_ || form_ == ToolForm::kForced || (form_ == ToolForm::kBareJson && !is_plain_);
   if (may_be_calls && ReadCalls(rest, out)) return out;
   if (is_open_) out.text += form_ == ToolForm::kList ? kListMark : kOpenTag;
   out.text += rest;

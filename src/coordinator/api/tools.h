@@ -3,6 +3,8 @@
 // Models are taught different forms; which one, its chat template tells.
 #pragma once
 
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,9 +17,21 @@ enum class ToolForm : uint8_t {
   kTagged,    // <tool_call>{"name": ..., "arguments": {...}}</tool_call>: Hermes, Qwen, ...
   kList,      // [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...] to the end: Mistral.
   kBareJson,  // The whole answer is {"name": ..., "parameters": {...}}: Llama 3.
+  kForced,    // No template's: the whole answer can be nothing but a call, or a list of them.
 };
 
+// Of a template; never kForced.
 ToolForm ToolFormOf(std::string_view chat_template);
+
+// How a model is made to call, whose template is of `form` (not kNone): the beginning of its
+// answer, which is put behind the prompt, and the JSON schema of what it then writes. `tools`:
+// those it may choose from, each {"type": "function", "function": {...}}, at least one. Arguments
+// keep to a tool's own schema where grammar/ can keep to it, and are any object where not.
+struct ForcedCall {
+  std::string prefix;
+  boost::json::value schema;
+};
+ForcedCall ForceCall(ToolForm form, const boost::json::array& tools);
 
 struct ToolCall {
   std::string id;

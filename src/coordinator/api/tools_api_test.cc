@@ -117,10 +117,42 @@ TEST_F(ToolsTest, KeepsToolChoiceAndParallelCalls) {
   EXPECT_EQ(generator_.cancelled.size(), 1u);  // Nobody waits for the second.
 }
 
+TEST_F(ToolsTest, MakesTheModelCall) {
+  ServeQwen();
+  // What the grammar leaves of the vocabulary is what grammar/ is tested for; here it is written.
+  Script(R"({"name": "get_weather", "arguments": {"city": "Ulm"}})");
+  for (const char* choice :
+       {R"("required")", R"({"type": "function", "function": {"name": "get_weather"}})"}) {
+    const json::value answer = CallJson(kChat, Body(StrCat(R"(, "tool_choice": )", choice)));
+    EXPECT_TRUE(LastPrompt().ends_with("assistant\n<tool_call>\n")) << LastPrompt();
+    const json::value& message = answer.at("choices").at(0).at("message");
+    EXPECT_TRUE(message.at("content").is_null());
+    EXPECT_EQ(message.at("tool_calls").at(0).at("function").at("name"), "get_weather");
+    EXPECT_EQ(answer.at("choices").at(0).at("finish_reason"), "tool_calls");
+    // At the beginning only what can begin a call.
+    const auto allowed = generator_.started.back().allowed;
+    ASSERT_TRUE(static_cast<bool>(allowed));
+    const auto mask = allowed({});
+    const auto is_allowed = [&](std::string_view text) {
+      const auto id = static_cast<size_t>(Ids(text)[0]);
+      return (mask[id / 8] >> (id % 8) & 1) != 0;
+    };
+    EXPECT_TRUE(is_allowed("{"));
+    EXPECT_FALSE(is_allowed("I"));
+  }
+  // Cut before its end: what there is, as text.
+  const json::value cut = CallJson(kChat, Body(R"(, "tool_choice": "required", "max_tokens": 3)"));
+  EXPECT_EQ(cut.at("choices").at(0).at("finish_reason"), "length");
+  EXPECT_TRUE(cut.at("choices").at(0).at("message").at("content").as_string().starts_with("{"));
+}
+
 TEST_F(ToolsTest, RefusesWhatItCannotKeep) {
   ServeQwen();
   for (const auto& [more, param] :
-       {std::pair(R"(, "tool_choice": "required")", "tool_choice"),
+       {std::pair(R"(, "tool_choice": "always")", "tool_choice"),
+        std::pair(R"(, "tool_choice": {"type": "function", "function": {"name": "fly"}})",
+                  "tool_choice"),
+        std::pair(R"(, "tool_choice": "required", "ignore_eos": true)", "tool_choice"),
         std::pair(R"(, "tool_choice": {"type": "function"})", "tool_choice"),
         std::pair(R"(, "tools": [{"type": "function"}])", "tools[0]"),
         std::pair(R"(, "tools": [{"function": {"name": "x"}}])", "tools[0]"),
