@@ -17,6 +17,15 @@ Result<std::unique_ptr<StageWeights>> StageWeights::Open(const Pack& pack,
   return weights;
 }
 
+Result<std::unique_ptr<StageWeights>> StageWeights::Open(
+    const std::map<std::string, std::filesystem::path>& files) {
+  auto weights = std::make_unique<StageWeights>();
+  for (const auto& [location, path] : files) {
+    ASSIGN_OR_RETURN(weights->mapped_[location], model::MappedFile::Open(path));
+  }
+  return weights;
+}
+
 Result<Bytes> StageWeights::Map(const onnx::ExternalData& range) {
   Bytes blob;
   if (const auto mapped = mapped_.find(range.location); mapped != mapped_.end()) {
@@ -32,6 +41,12 @@ Result<Bytes> StageWeights::Map(const onnx::ExternalData& range) {
                        ", which has ", blob.size()));
   }
   return blob.subspan(range.offset, range.length);
+}
+
+void StageWeights::Release(const onnx::ExternalData& range) {
+  const auto mapped = mapped_.find(range.location);
+  if (mapped == mapped_.end()) return;
+  if (const auto view = Map(range)) mapped->second.Forget(*view);
 }
 
 }  // namespace shoal::store
