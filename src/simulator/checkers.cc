@@ -48,7 +48,18 @@ void Checkers::MemoryUsed(NodeId node, uint64_t bytes, uint64_t budget) {
   Report("memory", StrCat("volunteer ", node.value, " would need ", bytes, " bytes of ", budget));
 }
 
-void Checkers::Computed(const HeldKv& kv, uint32_t, uint32_t) { held_[{kv.session, kv.node}] = kv; }
+void Checkers::Computed(const HeldKv& kv, uint32_t, uint32_t rows) {
+  held_[{kv.session, kv.node}] = kv;
+  computed_[kv.node] += uint64_t{rows} * kv.span.size();
+}
+
+void Checkers::Credited(NodeId node, uint64_t block_rows) {
+  uint64_t& credited = credited_[node];
+  credited += block_rows;
+  if (credited <= computed_[node]) return;
+  Report("credit", StrCat("volunteer ", node.value, " is credited with ", credited,
+                          " rows of blocks and has computed ", computed_[node]));
+}
 
 void Checkers::OutOfPlace(const HeldKv& kv, uint32_t position, uint32_t held) {
   Report("place", StrCat("a row at ", position, " of session ", kv.session.value,

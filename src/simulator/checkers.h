@@ -38,6 +38,7 @@ class Checkers final : public Observer {
   void TokenMade(SessionId session, uint32_t position, int32_t token) override;
   void Ended(SessionId session, const Error* error) override;
   void Cancelled(SessionId session) override;
+  void Credited(NodeId node, uint64_t block_rows) override;
   void Accused(NodeId node, const Error& error) override;
 
   // A request under way for so long without a token, while nobody was lost, has been forgotten.
@@ -66,6 +67,7 @@ class Checkers final : public Observer {
   size_t running_ = 0;
   std::map<std::pair<SessionId, NodeId>, HeldKv> held_;
   std::map<SessionId, std::pair<uint32_t, HeldKv>> sampled_;  // The newest position, and where.
+  std::map<NodeId, uint64_t> computed_, credited_;            // Rows times blocks.
   std::vector<Violation> violations_;
   std::set<std::string> rules_;  // Already violated.
 };

@@ -45,6 +45,7 @@ class Observer {
   virtual void TokenMade(SessionId session, uint32_t position, int32_t token) = 0;
   virtual void Ended(SessionId session, const Error* error) = 0;
   virtual void Cancelled(SessionId session) = 0;
+  virtual void Credited(NodeId node, uint64_t block_rows) = 0;
   virtual void Accused(NodeId node, const Error& error) = 0;  // Dropped by the coordinator.
 };
 

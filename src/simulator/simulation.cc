@@ -10,8 +10,8 @@ namespace {
 constexpr Micros kTick = 250 * kMillisecond;
 constexpr Micros kFaultsFor = 60 * kSecond;  // At most; they are spent earlier.
 constexpr Micros kLongest = 400 * kSecond;
-constexpr Micros kProgress = 50 * kSecond;
-constexpr Micros kRest = 10 * kSecond;  // For the last frames, after the last answer.
+constexpr Micros kProgress = 125 * kSecond;  // A little more than the swarm gives them.
+constexpr Micros kRest = 25 * kSecond;       // After the last answer: the silent ones are given up.
 
 class Run {
  public:

@@ -311,6 +311,13 @@ void World::Apply(swarm::SessionRouted& effect) {
   Trace(StrCat("session ", effect.session.value, " goes on from ", effect.from));
 }
 
+void World::Apply(swarm::StepCredited& effect) {
+  checkers_.Credited(effect.node, effect.block_rows);
+  if (plant_ == Plant::kCreditTwice && plant_random_.Below(20) == 0) {
+    checkers_.Credited(effect.node, effect.block_rows);
+  }
+}
+
 void World::Apply(swarm::TokenMade& effect) {
   ++counters_.tokens;
   checkers_.TokenMade(effect.session, effect.token.position, effect.token.token);

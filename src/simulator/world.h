@@ -95,6 +95,7 @@ class World {
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);
   void Apply(swarm::SessionRouted& effect);
+  void Apply(swarm::StepCredited& effect);
   void Apply(swarm::TokenMade& effect);
   void Apply(swarm::SessionFinished& effect);
   void Apply(swarm::SessionFailed& effect);

@@ -131,8 +131,10 @@ void Swarm::On(const StepReported& event, Micros now, Effects& out) {
   volunteer.last_report = now;
   volunteer.step_failures = 0;
   std::vector<RowCount> counts;
+  uint64_t row_count = 0;
   for (const RowSpan& rows : frame.rows) {
     counts.push_back({rows.position, rows.count});
+    row_count += rows.count;
     const auto session = sessions_.find(rows.session);
     if (session == sessions_.end() || session->second.epoch != rows.epoch) continue;
     if (!session->second.running()) continue;
@@ -143,6 +145,7 @@ void Swarm::On(const StepReported& event, Micros now, Effects& out) {
   }
   const double seconds =
       static_cast<double>(report.compute_us + report.encode_us) / static_cast<double>(kSecond);
+  out.push_back(StepCredited{event.node, row_count * volunteer.span.size()});
   volunteer.speed.Observe({WorkOf(config_.blocks, volunteer.span, counts), seconds});
   Dispatch(event.node, now, out);
   // Prompts may have waited for this stage.

@@ -124,6 +124,11 @@ struct SessionRouted {
   uint32_t from = 0;
   std::vector<RouteStage> stages;
 };
+// A volunteer did this much: rows times the blocks that each went through.
+struct StepCredited {
+  NodeId node;
+  uint64_t block_rows = 0;
+};
 // One more token of a session's answer.
 struct TokenMade {
   SessionId session;
@@ -147,7 +152,7 @@ struct Note {
   std::string what;
 };
 
-using Effect = std::variant<AssignSpan, SendBody, PassOn, SessionRouted, TokenMade, SessionFinished,
-                            SessionFailed, DropVolunteer, Note>;
+using Effect = std::variant<AssignSpan, SendBody, PassOn, SessionRouted, StepCredited, TokenMade,
+                            SessionFinished, SessionFailed, DropVolunteer, Note>;
 
 }  // namespace shoal::swarm

@@ -69,11 +69,17 @@ void Swarm::Drop(NodeId node, Error reason, Micros now, Effects& out) {
   Forget(node, why, now, out);
 }
 
-void Swarm::On(const VolunteerHeard& event, Micros now, Effects&) {
+void Swarm::On(const VolunteerHeard& event, Micros now, Effects& out) {
   const auto at = volunteers_.find(event.node);
   if (at == volunteers_.end()) return;
   Volunteer& volunteer = at->second;
   volunteer.last_heard = now;
+  if (volunteer.silent) {
+    volunteer.silent = false;
+    out.push_back(Note{StrCat("volunteer ", event.node.value, " is heard again")});
+    replan_at_ = now;
+    Admit(now, out);
+  }
   if (event.round_trip <= 0) return;
   // Queues only lengthen a round trip: the shortest is the link's own, forgotten slowly.
   const Micros before = volunteer.round_trip;
@@ -141,12 +147,14 @@ void Swarm::Exclude(NodeId node, Micros now, Effects& out) {
 
 void Swarm::CheckHeartbeats(Micros now, Effects& out) {
   std::vector<std::pair<NodeId, std::string>> dead;
+  std::vector<NodeId> silent;
   for (auto& [node, volunteer] : volunteers_) {
-    if (now - volunteer.last_heard > config_.heartbeat_timeout) {
-      dead.emplace_back(node,
-                        StrCat("silent for ", (now - volunteer.last_heard) / kMillisecond, " ms"));
+    const Micros silence = now - volunteer.last_heard;
+    if (silence > config_.ghost_timeout) {
+      dead.emplace_back(node, StrCat("silent for ", silence / kMillisecond, " ms"));
       continue;
     }
+    if (silence > config_.heartbeat_timeout && !volunteer.silent) silent.push_back(node);
     if (volunteer.state == VolunteerState::kLoading &&
         now - volunteer.last_progress > config_.load_timeout) {
       dead.emplace_back(node, "its download made no progress");
@@ -162,14 +170,32 @@ void Swarm::CheckHeartbeats(Micros now, Effects& out) {
     }
   }
   for (const auto& [node, why] : dead) Drop(node, {Code::kDeadlineExceeded, why}, now, out);
+  for (const NodeId node : silent) PassOver(node, now, out);
   if (PlanIsShort() && sessions_.empty() && !volunteers_.empty()) replan_at_ = now;
+}
+
+// Its sessions go another way, if there is one; what it holds may be of use when it is back.
+void Swarm::PassOver(NodeId node, Micros now, Effects& out) {
+  Volunteer& volunteer = volunteers_.at(node);
+  volunteer.silent = true;
+  out.push_back(Note{StrCat("volunteer ", node.value, " is silent")});
+  for (const SessionId id : volunteer.sessions) {
+    Session& session = sessions_.at(id);
+    const bool on_route = std::ranges::find(session.route, node, &Hop::node) != session.route.end();
+    if (on_route) Suspend(id, session, now);
+  }
+  Admit(now, out);
+  if (!PlanStands()) {
+    Replan(now, out);
+    Admit(now, out);
+  }
 }
 
 // A volunteer that answers pings and yet does not finish a step.
 void Swarm::CheckSteps(Micros now, Effects& out) {
   std::vector<NodeId> stuck;
   for (const auto& [node, volunteer] : volunteers_) {
-    if (volunteer.away.empty()) continue;
+    if (volunteer.away.empty() || volunteer.silent) continue;
     const FrameAway& oldest = volunteer.away.front();
     const Micros since = std::max(oldest.sent_at, volunteer.last_report);
     const auto patience = static_cast<Micros>(kStepPatience * oldest.predicted_s * kSecond);

@@ -1,6 +1,7 @@
 // Which blocks lie where: the planner's problem as the swarm knows it, and what becomes of its
 // answer.
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/str_cat.h"
@@ -14,8 +15,12 @@ namespace {
 constexpr Micros kPredictEvery = 5 * kSecond;
 constexpr Micros kAskAgain = 2 * kSecond;  // When a better plan has to wait.
 constexpr size_t kPredictedPool = 64;
-constexpr uint32_t kExpectedSessions = 4;
+constexpr uint32_t kDemandMin = 4;
+constexpr uint32_t kDemandMax = 256;
+constexpr Micros kDemandLasts = 120 * kSecond;  // After the sessions that made it.
 constexpr double kUnknownLatency = 0.01;
+constexpr double kHorizon = 600;  // planner::Inertia.
+constexpr double kHorizonWhileBroken = 30;
 }  // namespace
 
 planner::Limits Swarm::PlanLimits(uint32_t stages_min) const {
@@ -33,13 +38,16 @@ planner::Problem Swarm::BuildProblem(uint32_t stages_min, Micros now) const {
   planner::Problem problem;
   problem.blocks = config_.blocks;
   problem.limits = PlanLimits(stages_min);
-  problem.workload.sessions = kExpectedSessions;
+  problem.workload.sessions = demand_;
   problem.workload.chunk_rows = config_.chunk_rows;
   problem.workload.rows_max = config_.batch_rows;
   problem.objective.latency_weight = config_.latency_weight;
-  const bool settled_only = PlanStands() && !PlanIsShort();
+  const bool stands = PlanStands();
+  // What is broken is mended in the way that takes least time; answers wait for it.
+  problem.inertia.horizon_s = stands || sessions_.empty() ? kHorizon : kHorizonWhileBroken;
+  const bool settled_only = stands && !PlanIsShort();
   for (const auto& [node, volunteer] : volunteers_) {
-    if (volunteer.excluded_until > now) continue;
+    if (!IsCountedOn(volunteer)) continue;
     const bool is_new = volunteer.span.empty() && now - volunteer.joined_at < config_.join_settle;
     if (settled_only && is_new) continue;
     planner::Volunteer& one = problem.volunteers.emplace_back();
@@ -65,8 +73,7 @@ bool Swarm::PlanStands() const {
     for (const planner::PlacedSpan& placed : pipeline.stages) {
       const bool held = std::ranges::any_of(placed.nodes, [&](NodeId node) {
         const auto at = volunteers_.find(node);
-        return at != volunteers_.end() && at->second.excluded_until == 0 &&
-               at->second.span == placed.span;
+        return at != volunteers_.end() && IsCountedOn(at->second) && at->second.span == placed.span;
       });
       if (!held) return false;
     }
@@ -147,6 +154,20 @@ void Swarm::Assign(NodeId node, planner::Span span, Micros now, Effects& out) {
   volunteer.away.clear();
   volunteer.waiting.clear();
   out.push_back(AssignSpan{node, volunteer.generation, span});
+}
+
+// How many sessions at once are planned for: a power of two, so that it seldom changes; more at
+// once, fewer when there have been fewer for a while.
+void Swarm::MeasureDemand(Micros now) {
+  const auto sessions = static_cast<uint32_t>(sessions_.size());
+  const uint32_t wanted = std::clamp(std::bit_ceil(sessions), kDemandMin, kDemandMax);
+  if (wanted >= demand_) demand_seen_at_ = now;
+  if (wanted <= demand_ && now - demand_seen_at_ < kDemandLasts) return;
+  demand_ = wanted > demand_ ? wanted : std::max(demand_ / 2, kDemandMin);
+  demand_seen_at_ = now;
+  // Those that were not needed may be needed now.
+  plan_.left_out.clear();
+  if (replan_at_ == 0) replan_at_ = now;
 }
 
 void Swarm::Predict(Micros now) {

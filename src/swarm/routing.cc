@@ -23,9 +23,13 @@ struct Reached {
 
 }  // namespace
 
-bool Swarm::IsUsable(const Volunteer& volunteer, Micros now) const {
+bool Swarm::IsCountedOn(const Volunteer& volunteer) {
+  return volunteer.excluded_until == 0 && !volunteer.silent;
+}
+
+bool Swarm::IsUsable(const Volunteer& volunteer) {
   return volunteer.state == VolunteerState::kReady && !volunteer.span.empty() &&
-         volunteer.excluded_until <= now;
+         IsCountedOn(volunteer);
 }
 
 // Room for KV, in positions: the memory beside the weights over what one position costs there.
@@ -74,7 +78,7 @@ Swarm::RouteResult Swarm::FindRoute(const Session& session, Micros now,
   const auto block_count = static_cast<uint32_t>(config_.blocks.size());
   std::vector<std::vector<const std::pair<const NodeId, Volunteer>*>> from(block_count);
   for (const auto& entry : volunteers_) {
-    if (IsUsable(entry.second, now)) from[entry.second.span.first].push_back(&entry);
+    if (IsUsable(entry.second)) from[entry.second.span.first].push_back(&entry);
   }
   std::vector<Reached> with_room(block_count + 1);
   std::vector<bool> reached(block_count + 1, false);

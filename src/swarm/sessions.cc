@@ -9,8 +9,7 @@ namespace shoal::swarm {
 
 namespace {
 
-constexpr double kMeasureRate = 0.1;          // Of the moving average of token times.
-constexpr Micros kQueueWait = 300 * kSecond;  // Of a new session, for room.
+constexpr double kMeasureRate = 0.1;  // Of the moving average of token times.
 
 // Whether a session's own rule, if it has one, lets this token come next.
 bool IsAllowed(const Session& session, int32_t token) {
@@ -170,20 +169,23 @@ void Swarm::CheckSessions(Micros now, Effects& out) {
   std::vector<SessionId> silent;
   std::vector<NodeId> path;
   for (const auto& [id, session] : sessions_) {
+    const Micros stalled = session.stalled_since == 0 ? 0 : now - session.stalled_since;
+    if (stalled > config_.token_wait) {
+      failed.emplace_back(
+          id, Error{Code::kDeadlineExceeded, StrCat("there was no way to go on within ",
+                                                    stalled / kSecond, " s; try again later")});
+      continue;
+    }
     if (session.running()) {
       if (now - session.progress_at > 2 * config_.step_timeout) silent.push_back(id);
       continue;
     }
-    const Micros stalled = now - session.stalled_since;
     if (stalled <= config_.route_wait) continue;
     const RouteResult route = FindRoute(session, now, path);
     if (route == RouteResult::kNoPath && (!is_loading || stalled > config_.load_wait)) {
       failed.emplace_back(
           id, Error{Code::kUnavailable, StrCat("volunteers left and none took their place within ",
                                                stalled / kSecond, " s")});
-    } else if (stalled > kQueueWait) {
-      failed.emplace_back(id, Error{Code::kUnavailable,
-                                    StrCat("there was no room within ", stalled / kSecond, " s")});
     }
   }
   for (auto& [id, why] : failed) FailSession(id, std::move(why), now, out);

@@ -33,11 +33,13 @@ struct Config {
   double latency_weight = 0.5;          // planner::Objective.
 
   Micros heartbeat_interval = 1 * kSecond;  // A silent volunteer is pinged this often ...
-  Micros heartbeat_timeout = 4 * kSecond;   // ... and given up after this long.
+  Micros heartbeat_timeout = 4 * kSecond;   // ... not counted on after this long ...
+  Micros ghost_timeout = 20 * kSecond;      // ... and given up after that.
   Micros load_timeout = 90 * kSecond;       // Without any progress of a download.
   Micros step_timeout = 25 * kSecond;       // For a step, beside ten times what is predicted.
   Micros route_wait = 15 * kSecond;         // How long a running session waits for volunteers ...
   Micros load_wait = 40 * kSecond;          // ... and while some that are here load its blocks.
+  Micros token_wait = 120 * kSecond;        // Without a route, or on one, until a token.
   Micros join_settle = 2 * kSecond;         // A newcomer to a whole plan waits so long for a part.
   uint32_t restarts_max = 8;                // Of a session on account of failures, without a token.
 };
@@ -96,7 +98,8 @@ struct Volunteer {
   Micros last_progress = 0;
   Micros last_report = 0;
   Micros assigned_at = 0;
-  Micros excluded_until = 0;   // Not planned with before this time.
+  Micros excluded_until = 0;   // Not planned with before this time; 0: counted on.
+  bool silent = false;         // For heartbeat_timeout: others do its work, its KV may come back.
   uint32_t failures = 0;       // To load, in a row.
   uint32_t step_failures = 0;  // In a row.
 };

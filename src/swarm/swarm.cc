@@ -51,8 +51,7 @@ bool Swarm::RouteReady() const {
   // Spans that begin earlier come first, so one pass is enough.
   std::vector<planner::Span> spans;
   for (const auto& [node, volunteer] : volunteers_) {
-    const bool ready = volunteer.state == VolunteerState::kReady && volunteer.excluded_until == 0;
-    if (ready && !volunteer.span.empty()) spans.push_back(volunteer.span);
+    if (IsUsable(volunteer)) spans.push_back(volunteer.span);
   }
   std::ranges::sort(spans, {}, &planner::Span::first);
   for (const planner::Span& span : spans) {
@@ -157,6 +156,7 @@ uint64_t Swarm::Fingerprint() const {
 void Swarm::On(const Tick&, Micros now, Effects& out) {
   CheckHeartbeats(now, out);
   CheckSteps(now, out);
+  MeasureDemand(now);
   if (replan_at_ != 0 && now >= replan_at_) Replan(now, out);
   CheckSessions(now, out);
   Admit(now, out);

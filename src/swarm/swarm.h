@@ -83,6 +83,7 @@ class Swarm {
   void Drop(NodeId node, Error reason, Micros now, Effects& out);
   void Exclude(NodeId node, Micros now, Effects& out);
   void CheckHeartbeats(Micros now, Effects& out);
+  void PassOver(NodeId node, Micros now, Effects& out);
   void CheckSteps(Micros now, Effects& out);
 
   // placement.cc
@@ -95,12 +96,14 @@ class Swarm {
   bool MayAdopt(const planner::PoolPlan& plan) const;
   void Adopt(planner::PoolPlan plan, Micros now, Effects& out);
   void Assign(NodeId node, planner::Span span, Micros now, Effects& out);
+  void MeasureDemand(Micros now);
   void Predict(Micros now);
 
   // routing.cc
   enum class RouteResult : uint8_t { kFound, kNoPath, kNoRoom };
   RouteResult FindRoute(const Session& session, Micros now, std::vector<NodeId>& path) const;
-  bool IsUsable(const Volunteer& volunteer, Micros now) const;
+  static bool IsCountedOn(const Volunteer& volunteer);
+  static bool IsUsable(const Volunteer& volunteer);
   uint64_t LeasesMax(const Volunteer& volunteer) const;
   double StepSeconds(const Volunteer& volunteer, uint32_t position, uint32_t rows) const;
   double ReplaySeconds(const Session& session, NodeId node, const Volunteer& volunteer) const;
@@ -149,6 +152,8 @@ class Swarm {
   std::deque<Micros> token_times_;
   uint64_t kept_bytes_ = 0;
   Micros replan_at_ = 0;  // 0: no need.
+  uint32_t demand_ = 4;   // Sessions at once that the plan is for.
+  Micros demand_seen_at_ = 0;
   Micros predicted_at_ = 0;
   double predicted_token_s_ = 0;
   double measured_token_s_ = 0;
