@@ -6,9 +6,9 @@
 
 namespace shoal::cli {
 
-AddCommand AddPack, AddEval, AddStage, AddServe, AddPlan, AddSimulate, AddBench;
+AddCommand AddPack, AddEval, AddStage, AddServe, AddJoin, AddPlan, AddSimulate, AddBench;
 
-inline constexpr AddCommand* kCommands[] = {AddPack, AddServe, AddPlan, AddSimulate,
-                                            AddEval, AddStage, AddBench};
+inline constexpr AddCommand* kCommands[] = {AddPack,     AddServe, AddJoin,  AddPlan,
+                                            AddSimulate, AddEval,  AddStage, AddBench};
 
 }  // namespace shoal::cli

@@ -18,6 +18,7 @@
 #include "coordinator/coordinator.h"
 #include "net/address.h"
 #include "net/event_loop.h"
+#include "volunteer/node.h"
 
 namespace shoal::cli {
 
@@ -78,6 +79,27 @@ void PrintWhereToFindIt(const ServePlan& plan, uint16_t port) {
   std::fflush(stdout);
 }
 
+// This machine as its own server's volunteer, as any other one but in this process.
+Result<std::unique_ptr<volunteer::Node>> StartLender(net::EventLoop& loop,
+                                                     volunteer::NodeOptions options,
+                                                     uint16_t port) {
+  options.url = UrlOf("127.0.0.1", port, false);
+  return volunteer::Node::Start(
+      loop, std::move(options),
+      {.on_state =
+           [](volunteer::NodeState state, const std::string& detail) {
+             if (state == volunteer::NodeState::kRefused) {
+               spdlog::error("this server cannot lend itself: {}", detail);
+             } else if (!detail.empty()) {
+               spdlog::info("this server's own volunteer: {}", detail);
+             }
+           },
+       .on_problem =
+           [](const Error& error) {
+             spdlog::warn("this server's own volunteer: {}", error.ToString());
+           }});
+}
+
 int RunServe(const ServeFlags& flags) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("shoal"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
@@ -90,6 +112,12 @@ int RunServe(const ServeFlags& flags) {
   net::EventLoop loop;
   auto coordinator = Coordinator::Start(loop, options);
   if (!coordinator) return ReportFailure(coordinator.error());
+  std::unique_ptr<volunteer::Node> lender;
+  if (plan->lender) {
+    auto started = StartLender(loop, *plan->lender, (*coordinator)->loopback_port());
+    if (!started) return ReportFailure(started.error());
+    lender = *std::move(started);
+  }
   bool stopping = false;
   loop.OnTerminate([&](int) {
     if (stopping) return loop.Stop();  // Asked twice: at once.

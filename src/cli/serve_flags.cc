@@ -104,6 +104,16 @@ Status MakeOwnCertificate(const ServeFlags& flags, int64_t now_unix_s, ServePlan
   return {};
 }
 
+// The pack's own files are used where they lie; what the server makes goes to the data folder.
+Result<volunteer::NodeOptions> LenderOf(const ServeFlags& flags, const std::string& join_secret) {
+  volunteer::NodeOptions lender;
+  RETURN_IF_ERROR(ApplyLendFlags(flags.lend, lender));
+  lender.join_secret = join_secret;
+  lender.cache.folder = (flags.data.empty() ? DefaultDataFolder() : flags.data) / "lent";
+  lender.cache.pack = flags.options.pack;
+  return lender;
+}
+
 void AddLimitFlags(CLI::App& command, CoordinatorLimits& limits) {
   const auto add = [&command](const char* name, uint32_t& value, uint32_t min, const char* help) {
     command.add_option(name, value, help)
@@ -174,12 +184,15 @@ void AddServeFlags(CLI::App& command, ServeFlags& flags) {
       ->capture_default_str();
   command.add_option("--pages", options.pages, "the folder of the built pages");
   command.add_option("--trace", options.trace, "append the trace to this file");
+  command.add_option("--lend", flags.lend.memory,
+                     "this machine lends itself, with so much memory, such as 8G");
+  AddLendFlags(command, flags.lend);
   AddAccessFlags(command, flags);
   AddLimitFlags(command, options.limits);
 }
 
 Result<ServePlan> ResolveServeFlags(const ServeFlags& flags, int64_t now_unix_s) {
-  ServePlan plan{flags.options, ""};
+  ServePlan plan{flags.options, "", std::nullopt};
   CoordinatorOptions& options = plan.options;
   options.f16_hops = flags.hop == "f16";
   if (!flags.tls.empty() && !options.tls_certificate.empty()) {
@@ -191,6 +204,10 @@ Result<ServePlan> ResolveServeFlags(const ServeFlags& flags, int64_t now_unix_s)
   ASSIGN_OR_RETURN(options.join_secret, ReadJoinSecret(flags));
   ASSIGN_OR_RETURN(options.api_keys, ReadApiKeys(flags));
   if (flags.tls == "self") RETURN_IF_ERROR(MakeOwnCertificate(flags, now_unix_s, plan));
+  if (!flags.lend.memory.empty()) {
+    ASSIGN_OR_RETURN(plan.lender, LenderOf(flags, options.join_secret));
+    options.with_loopback = true;
+  }
   const bool is_open = !net::IsLoopbackHost(options.host);
   if (is_open && options.tls_certificate.empty() && options.trusted_proxies.empty()) {
     spdlog::warn(

@@ -4,11 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "cli/lending.h"
 #include "coordinator/coordinator.h"
+#include "volunteer/node.h"
 
 namespace shoal::cli {
 
@@ -21,6 +24,7 @@ struct ServeFlags {
   std::vector<std::string> api_keys;
   std::string api_key_file;
   std::string join_secret_file;
+  LendFlags lend;  // Nothing is lent while its memory is empty.
 };
 
 // `flags` must live as long as the command.
@@ -29,6 +33,8 @@ void AddServeFlags(CLI::App& command, ServeFlags& flags);
 struct ServePlan {
   CoordinatorOptions options;
   std::string fingerprint;  // Of the certificate that the server made for itself; else empty.
+  // Of the volunteer in this process, all but the address; nothing when none is wanted.
+  std::optional<volunteer::NodeOptions> lender;
 };
 // Reads the files that the flags name and makes the certificate. kInvalidArgument for flags that
 // contradict each other.

@@ -13,6 +13,7 @@
 #include "coordinator/admin/metrics.h"
 #include "coordinator/admin/status.h"
 #include "coordinator/api/api.h"
+#include "coordinator/api/openapi.h"
 #include "coordinator/api/parse_request.h"
 #include "coordinator/gate/gate.h"
 #include "coordinator/hub/block_costs.h"
@@ -82,12 +83,14 @@ Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
 
 constexpr std::string_view kStatusPath = "/status.json";
 constexpr std::string_view kHistoryPath = "/status/history.json";
+constexpr std::string_view kOpenApiPath = "/openapi.json";
 constexpr std::string_view kMetricsPath = "/metrics";
 
 Door DoorOf(std::string_view path) {
   if (path.starts_with("/v1/") || path == kMetricsPath) return Door::kApi;
   if (path == "/volunteer") return Door::kVolunteers;
-  if (path == kStatusPath || path == kHistoryPath || path.starts_with("/blobs/")) {
+  if (path == kStatusPath || path == kHistoryPath || path == kOpenApiPath ||
+      path.starts_with("/blobs/")) {
     return Door::kPublic;
   }
   return Door::kPages;
@@ -157,6 +160,9 @@ struct Coordinator::Impl {
       return SendStatus(StatusJson(hub, pack.manifest().name, is_private), responder);
     }
     if (request.path == kHistoryPath) return SendStatus(history.Json(), responder);
+    if (request.path == kOpenApiPath) {
+      return responder.Send(net::JsonResponse(200, std::string(api::OpenApiDocument())));
+    }
     responder.Send(site.Answer(request));
   }
 
@@ -181,6 +187,7 @@ struct Coordinator::Impl {
   History history;
   net::Timer sampling;
   std::unique_ptr<net::Server> server;
+  std::unique_ptr<net::Server> loopback;  // Null unless asked for.
 };
 
 Coordinator::Coordinator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -215,20 +222,29 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Start(net::EventLoop& loop,
   server.limits.max_body_bytes = api::kMaxBodyBytes;
   server.is_shared_peer = [raw](std::string_view address) { return raw->gate.Trusts(address); };
   server.refusal = api::RefusalResponse;
-  ASSIGN_OR_RETURN(impl->server,
-                   net::Server::Listen(loop, std::move(server),
-                                       [raw](net::Request request, net::Responder responder) {
-                                         raw->Handle(std::move(request), std::move(responder));
-                                       }));
+  const net::Handler handler = [raw](net::Request request, net::Responder responder) {
+    raw->Handle(std::move(request), std::move(responder));
+  };
+  ASSIGN_OR_RETURN(impl->server, net::Server::Listen(loop, server, handler));
+  if (options.with_loopback) {
+    server.host = "127.0.0.1";
+    server.port = 0;
+    server.tls_certificate.clear();
+    server.tls_key.clear();
+    ASSIGN_OR_RETURN(impl->loopback, net::Server::Listen(loop, std::move(server), handler));
+  }
   return std::unique_ptr<Coordinator>(new Coordinator(std::move(impl)));
 }
 
 uint16_t Coordinator::port() const { return impl_->server->port(); }
 
+uint16_t Coordinator::loopback_port() const { return impl_->loopback->port(); }
+
 void Coordinator::Stop(std::function<void()> on_stopped) {
   spdlog::info("stopping: {} answers are being finished", impl_->hub.swarm().sessions().size());
   impl_->hub.Drain(kDrainLimit, [this, on_stopped = std::move(on_stopped)] {
     impl_->hub.Close();
+    impl_->loopback = nullptr;
     impl_->server->Stop(on_stopped);
   });
 }

@@ -31,6 +31,8 @@ struct CoordinatorOptions {
   std::filesystem::path pages;  // The built web pages; need not exist.
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0: any free one.
+  // Listens on 127.0.0.1 as well, at a free port and without TLS: for this machine's own volunteer.
+  bool with_loopback = false;
   // PEM files; both or none.
   std::string tls_certificate;
   std::string tls_key;
@@ -53,6 +55,7 @@ class Coordinator {
   ~Coordinator();
 
   uint16_t port() const;
+  uint16_t loopback_port() const;  // Of options.with_loopback.
 
   // Finishes the answers under way (for at most half a minute), says goodbye to the volunteers and
   // calls `on_stopped`.

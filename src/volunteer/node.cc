@@ -336,34 +336,43 @@ struct Node::Impl {
         std::make_shared<const AdmittedStep>(AdmitStep(ContextOf(*held), arrived->step));
     if (admitted->groups.empty()) return done();
     const int64_t admit_us = loop.NowUs() - start_us;
-    const auto result = std::make_shared<RunResult>();
-    work.Do([held, admitted, result] { *result = held->runner->Run(admitted->request); },
-            [this, held, arrived, admitted, result, start_us, admit_us, done = std::move(done)] {
-              const uint64_t compute_us = result->compute_us;
-              const int64_t ran_us = loop.NowUs();
-              const StepDone step =
-                  FinishStep(ContextOf(*held), arrived->step, *admitted, std::move(*result));
-              const wire::Row& first = arrived->step.rows[admitted->groups[0].first_row];
-              const auto encode_us =
-                  static_cast<uint64_t>(arrived->decode_us + admit_us + loop.NowUs() - ran_us);
-              outbox.Tell(
-                  wire::Report{.session = first.session,
-                               .epoch = first.epoch,
-                               .position = first.position,
-                               .rows = step.rows,
-                               .first = held->assign.first,
-                               .last = held->assign.last,
-                               .queue_us = static_cast<uint64_t>(start_us - arrived->arrived_us),
-                               .compute_us = compute_us,
-                               .encode_us = encode_us,
-                               .bytes_in = arrived->bytes,
-                               .bytes_out = step.bytes_out});
-              ++counters.steps;
-              counters.rows += step.rows;
-              counters.tokens += step.tokens;
-              counters.compute_us += compute_us;
-              done();
-            });
+    struct Ran {
+      RunResult result;
+      uint64_t compute_us = 0;
+    };
+    const auto ran = std::make_shared<Ran>();
+    work.Do(
+        [held, admitted, ran, &clock = loop] {
+          const int64_t from_us = clock.NowUs();
+          ran->result = held->runner->Run(admitted->request);
+          ran->compute_us = static_cast<uint64_t>(clock.NowUs() - from_us);
+        },
+        [this, held, arrived, admitted, ran, start_us, admit_us, done = std::move(done)] {
+          const uint64_t compute_us = ran->compute_us;
+          const int64_t ran_us = loop.NowUs();
+          const StepDone step =
+              FinishStep(ContextOf(*held), arrived->step, *admitted, std::move(ran->result));
+          const wire::Row& first = arrived->step.rows[admitted->groups[0].first_row];
+          const auto encode_us =
+              static_cast<uint64_t>(arrived->decode_us + admit_us + loop.NowUs() - ran_us);
+          outbox.Tell(
+              wire::Report{.session = first.session,
+                           .epoch = first.epoch,
+                           .position = first.position,
+                           .rows = step.rows,
+                           .first = held->assign.first,
+                           .last = held->assign.last,
+                           .queue_us = static_cast<uint64_t>(start_us - arrived->arrived_us),
+                           .compute_us = compute_us,
+                           .encode_us = encode_us,
+                           .bytes_in = arrived->bytes,
+                           .bytes_out = step.bytes_out});
+          ++counters.steps;
+          counters.rows += step.rows;
+          counters.tokens += step.tokens;
+          counters.compute_us += compute_us;
+          done();
+        });
   }
 
   net::EventLoop& loop;

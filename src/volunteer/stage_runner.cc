@@ -1,6 +1,5 @@
 #include "volunteer/stage_runner.h"
 
-#include <chrono>
 #include <utility>
 
 #include "base/check.h"
@@ -67,35 +66,31 @@ Status StageRunner::WarmUp() {
   RETURN_IF_ERROR(stage_->Open(kWarmUp, 1));
   const RunResult result = Run(request);
   RETURN_IF_ERROR(stage_->Release(kWarmUp));
-  if (!result.groups[0]) return std::unexpected(result.groups[0].error());
+  if (!result[0]) return std::unexpected(result[0].error());
   return {};
 }
 
 RunResult StageRunner::Run(const RunRequest& request) {
-  const auto start = std::chrono::steady_clock::now();
   RunResult result;
   size_t rows = 0;
   for (const RowGroup& group : request.groups) rows += group.rows;
   const size_t width = stage_->shape().input_width;
   if (auto all = RunGroups(request.groups, InputOf(request, 0, rows, width))) {
-    for (std::vector<float>& output : *all) result.groups.emplace_back(std::move(output));
+    for (std::vector<float>& output : *all) result.emplace_back(std::move(output));
   } else if (request.groups.size() == 1) {
-    result.groups.emplace_back(std::unexpected(all.error()));
+    result.emplace_back(std::unexpected(all.error()));
   } else {
     size_t row = 0;
     for (const RowGroup& group : request.groups) {
       auto one = RunGroups(std::span(&group, 1), InputOf(request, row, group.rows, width));
       row += group.rows;
       if (one) {
-        result.groups.emplace_back(std::move(one->front()));
+        result.emplace_back(std::move(one->front()));
       } else {
-        result.groups.emplace_back(std::unexpected(one.error()));
+        result.emplace_back(std::unexpected(one.error()));
       }
     }
   }
-  const auto took = std::chrono::steady_clock::now() - start;
-  result.compute_us =
-      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
   return result;
 }
 

@@ -33,12 +33,9 @@ struct RunRequest {
   std::vector<float> hidden;    // [rows, hidden size]
 };
 
-struct RunResult {
-  // In the order of the request's groups: hidden states [rows, hidden size], or logits
-  // [logit_rows, vocab]. A group that failed has left its KV cache as it was.
-  std::vector<Result<std::vector<float>>> groups;
-  uint64_t compute_us = 0;
-};
+// In the order of the request's groups: hidden states [rows, hidden size], or logits [logit_rows,
+// vocab]. A group that failed has left its KV cache as it was.
+using RunResult = std::vector<Result<std::vector<float>>>;
 
 // One call at a time, from any thread.
 class StageRunner {

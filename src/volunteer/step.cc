@@ -240,7 +240,7 @@ StepDone FinishStep(const StepContext& context, const wire::Step& step,
   std::vector<Computed> computed;
   for (size_t i = 0; i < admitted.groups.size(); ++i) {
     done.rows += admitted.groups[i].rows;
-    auto output = Settle(context, admitted.groups[i], std::move(result.groups[i]));
+    auto output = Settle(context, admitted.groups[i], std::move(result[i]));
     if (output) computed.push_back({&admitted.groups[i], *std::move(output)});
   }
   if (context.has_head) {

@@ -50,6 +50,16 @@ void WriteSwarm(const Gauges& gauges, std::string& out) {
   Single("shoal_answers", "gauge", "Answers being made or waiting.", gauges.answers, out);
   Single("shoal_tokens_per_second", "gauge", "Over the last ten seconds.", gauges.tokens_per_second,
          out);
+  Single("shoal_token_seconds_predicted", "gauge",
+         "From one token to the next of a session alone, by the plan.", gauges.predicted_token_s,
+         out);
+  Single("shoal_token_seconds_measured", "gauge", "The same, as it was lately.",
+         gauges.measured_token_s, out);
+  Single("shoal_step_prediction_error", "gauge",
+         "Mean error of predicted step times, as a part of the times measured.", gauges.step_error,
+         out);
+  Single("shoal_kept_bytes", "gauge", "Inputs of stages that are kept to replay a lost one.",
+         gauges.kept_bytes, out);
 }
 
 }  // namespace
@@ -81,6 +91,17 @@ Gauges ReadGauges(const Hub& hub) {
   gauges.missing_bytes = swarm.MissingBytes();
   gauges.answers = swarm.sessions().size();
   gauges.tokens_per_second = swarm.TokensPerSecond(hub.Now());
+  gauges.predicted_token_s = swarm.predicted_token_s();
+  gauges.measured_token_s = swarm.measured_token_s();
+  gauges.kept_bytes = swarm.kept_bytes();
+  double errors = 0;
+  size_t measured = 0;
+  for (const auto& [node, volunteer] : swarm.volunteers()) {
+    if (volunteer.speed.observations() == 0) continue;
+    errors += volunteer.speed.PredictionError();
+    ++measured;
+  }
+  gauges.step_error = measured == 0 ? 0 : errors / static_cast<double>(measured);
   return gauges;
 }
 

@@ -37,6 +37,11 @@ struct Gauges {
   uint64_t missing_bytes = 0;
   size_t answers = 0;  // Being made or waiting.
   double tokens_per_second = 0;
+  // Of one session alone, and of the cost model; 0 where nothing is known yet.
+  double predicted_token_s = 0;
+  double measured_token_s = 0;
+  double step_error = 0;    // Mean error of predicted step times, as a part of them.
+  uint64_t kept_bytes = 0;  // Inputs of stages, for replays.
 };
 // What of them the hub knows.
 Gauges ReadGauges(const Hub& hub);

@@ -21,6 +21,28 @@ std::string_view StateName(swarm::VolunteerState state) {
   return "";
 }
 
+// Three significant digits or more: for people.
+double Rounded(double value) {
+  const double scale = std::abs(value) < 10 ? 1000 : 10;
+  return std::round(value * scale) / scale;
+}
+
+// The plan: for each pipeline its stages, each with those who hold it.
+json::array DescribePlan(const planner::PoolPlan& plan) {
+  json::array pipelines;
+  for (const planner::Pipeline& pipeline : plan.pipelines) {
+    json::array stages;
+    for (const planner::PlacedSpan& placed : pipeline.stages) {
+      json::array nodes;
+      for (const NodeId node : placed.nodes) nodes.push_back(node.value);
+      stages.push_back(json::object{{"blocks", json::array{placed.span.first, placed.span.last}},
+                                    {"volunteers", std::move(nodes)}});
+    }
+    pipelines.push_back(std::move(stages));
+  }
+  return pipelines;
+}
+
 json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const VolunteerLink* link) {
   json::array blocks;
   if (!volunteer.span.empty()) {
@@ -34,7 +56,14 @@ json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const Volu
                    {"state", StateName(volunteer.state)},
                    {"bytes_done", volunteer.bytes_done},
                    {"bytes_total", volunteer.bytes_total}};
+  const planner::SpeedEstimate& speed = volunteer.speed;
+  out["step"] = json::object{{"measured", speed.observations()},
+                             {"error_percent", Rounded(100 * speed.PredictionError())},
+                             {"fixed_ms", Rounded(1e3 * speed.speed().fixed_s)},
+                             {"gb_per_s", Rounded(1e-9 / speed.speed().s_per_byte)},
+                             {"gflops", Rounded(1e-9 / speed.speed().s_per_flop)}};
   if (link != nullptr) {
+    out["block_rows_done"] = link->block_rows_done;
     out["agent"] = link->agent();
     out["platform"] = link->profile().platform;
     out["threads"] = link->profile().threads;
@@ -73,6 +102,10 @@ std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_pr
                    {"context_tokens", swarm.config().positions},
                    {"volunteers", std::move(volunteers)},
                    {"route", std::move(route)},
+                   {"plan", DescribePlan(swarm.plan())},
+                   {"predicted_token_ms", Rounded(1e3 * swarm.predicted_token_s())},
+                   {"measured_token_ms", Rounded(1e3 * swarm.measured_token_s())},
+                   {"kept_bytes", swarm.kept_bytes()},
                    {"sessions", swarm.sessions().size()},
                    {"tokens_per_second", std::round(swarm.TokensPerSecond(hub.Now()) * 10) / 10}});
 }

@@ -261,6 +261,10 @@ void Hub::Apply(swarm::PassOn& effect) {
 
 void Hub::Apply(swarm::SessionRouted& effect) { trace_.SessionRouted(Now(), effect); }
 
+void Hub::Apply(swarm::StepCredited& effect) {
+  if (VolunteerLink* link = Link(effect.node)) link->block_rows_done += effect.block_rows;
+}
+
 void Hub::Apply(swarm::TokenMade& effect) {
   trace_.TokenMade(Now(), effect.token);
   const auto at = listeners_.find(effect.session);

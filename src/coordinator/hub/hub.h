@@ -71,6 +71,7 @@ class Hub final : public Generator, private LinkOwner {
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);
   void Apply(swarm::SessionRouted& effect);
+  void Apply(swarm::StepCredited& effect);
   void Apply(swarm::TokenMade& effect);
   void Apply(swarm::SessionFinished& effect);
   void Apply(swarm::SessionFailed& effect);

@@ -62,6 +62,8 @@ class VolunteerLink {
   // Of the last answered ping; 0 before.
   Micros round_trip() const { return round_trip_; }
 
+  // Its work so far: rows times the blocks that each went through.
+  uint64_t block_rows_done = 0;
   // When the steps that it has not reported on were sent, oldest first.
   std::deque<Micros> steps_sent;
 

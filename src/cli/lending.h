@@ -1,0 +1,25 @@
+// What a machine lends: the flags that `shoal join` and `shoal serve --lend` share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "base/result.h"
+#include "volunteer/node.h"
+
+namespace shoal::cli {
+
+struct LendFlags {
+  std::string memory;    // "4G"
+  uint32_t threads = 0;  // 0: one for each processor.
+  bool exact = false;
+};
+
+// Adds --threads and --exact. `flags` must live as long as the command.
+void AddLendFlags(CLI::App& command, LendFlags& flags);
+
+// Fills in memory, threads, exactness and what this machine is. kInvalidArgument for a size that is
+// none or too small for anything.
+Status ApplyLendFlags(const LendFlags& flags, volunteer::NodeOptions& options);
+
+}  // namespace shoal::cli
