@@ -6,8 +6,8 @@
 
 import type { ErrorCode, KvSlot } from "../core/index.ts";
 
-// The best one first.
-export const executorNames = ["shoal", "ort-wasm"] as const;
+// The default first.
+export const executorNames = ["shoal", "ort-webgpu", "ort-wasm"] as const;
 export type ExecutorName = (typeof executorNames)[number];
 
 // The shapes of a stage, blocks [first, last), as its assignment states them.

@@ -68,6 +68,12 @@ export class Tab {
     for (const pid of this.#renderers) process.kill(pid, signal);
   }
 
+  // Ends the browser's GPU process; it starts another when it needs one.
+  async crashGpu(): Promise<void> {
+    const cdp = await this.#browser.newBrowserCDPSession();
+    await cdp.send("Browser.crashGpuProcess");
+  }
+
   async close(): Promise<void> {
     for (const pid of this.#renderers) {
       try {

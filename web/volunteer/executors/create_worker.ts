@@ -10,6 +10,11 @@ export function createExecutorWorker(name: ExecutorName): Worker {
         type: "module",
         name: "shoal executor",
       });
+    case "ort-webgpu":
+      return new Worker(new URL("./ort_webgpu.worker.ts", import.meta.url), {
+        type: "module",
+        name: "shoal executor",
+      });
     case "ort-wasm":
       return new Worker(new URL("./ort_wasm.worker.ts", import.meta.url), {
         type: "module",

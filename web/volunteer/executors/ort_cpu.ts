@@ -2,7 +2,7 @@
 // tests. KV caches grow: the past goes in and the present comes out as a copy at every run. It is
 // the fallback and the oracle, and not tuned.
 
-import type { InferenceSession, Tensor, TypedTensor } from "onnxruntime-common";
+import type { InferenceSession, Tensor } from "onnxruntime-common";
 
 import { ShoalError } from "../../core/index.ts";
 import type {
@@ -17,6 +17,16 @@ import type {
   StageFiles,
 } from "../executor.ts";
 import { KvCache } from "./kv_cache.ts";
+import {
+  checkGraph,
+  checkRoom,
+  outputDims,
+  outputName,
+  pickFeeds,
+  rowFeeds,
+  takeFloats,
+  type Feeds,
+} from "./ort_graph.ts";
 
 // The parts of an ONNX Runtime package that differ between a tab and node.
 export interface OrtRuntime {
@@ -25,8 +35,6 @@ export interface OrtRuntime {
   // Milliseconds, of any origin.
   now(): number;
 }
-
-type Feeds = Record<string, Tensor>;
 
 interface Loaded {
   stage: Stage;
@@ -146,18 +154,14 @@ export class OrtCpuExecutor implements Executor {
     input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
   ): Promise<Float32Array<ArrayBuffer>> {
     const { position, rows } = group;
-    if ((cache.length ?? position) !== position || position + rows > cache.capacity) {
-      throw new ShoalError(
-        "out_of_range",
-        `${rows} rows from position ${position}: the KV cache holds ${cache.length} of ` +
-          `${cache.capacity}`,
-      );
-    }
+    checkRoom(group, cache.length, cache.capacity);
     const feeds = this.#feeds(stage, session, cache, group, input);
     const results = await session.run(feeds);
-    const output = hasHead
-      ? takeFloats(results, "logits", [Math.max(1, group.logitRows.length), stage.vocab])
-      : takeFloats(results, `hidden.${stage.last}`, [1, rows, stage.hidden]);
+    const output = takeFloats(
+      results,
+      outputName(stage, hasHead),
+      outputDims(stage, hasHead, group),
+    );
     const length = position + rows;
     const presents = stage.kv.map((slot) => {
       const dims = [1, slot.heads, length, slot.head_size];
@@ -179,73 +183,13 @@ export class OrtCpuExecutor implements Executor {
     input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
   ): Feeds {
     const { Tensor } = this.#runtime;
-    const { position, rows } = group;
-    const feeds: Feeds = {};
-    if (input instanceof Int32Array) feeds["tokens"] = new Tensor("int32", input, [1, rows]);
-    else feeds[`hidden.${stage.first}`] = new Tensor("float32", input, [1, rows, stage.hidden]);
+    const feeds = rowFeeds(Tensor, stage, group, input);
     for (const { block, heads, head_size: size } of stage.kv) {
       const { keys, values } = cache.layer(block);
-      const dims = [1, heads, position, size];
+      const dims = [1, heads, group.position, size];
       feeds[`past.${block}.key`] = new Tensor("float32", keys, dims);
       feeds[`past.${block}.value`] = new Tensor("float32", values, dims);
     }
-    const total = position + rows;
-    const int32 = (values: number[], dims: number[]): Tensor =>
-      new Tensor("int32", Int32Array.from(values), dims);
-    const positions = Array.from({ length: rows }, (_, row) => position + row);
-    feeds["positions"] = int32(positions, [1, rows]);
-    feeds["seqlens_k"] = int32([total - 1], [1]);
-    feeds["total_sequence_length"] = int32([total], []);
-    const picked = group.logitRows.length === 0 ? [0] : group.logitRows;
-    feeds["logit_rows"] = int32(picked, [picked.length]);
-    return Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]!]));
+    return pickFeeds(session, feeds);
   }
-}
-
-// The graph must take and give the values of the graph contract for this stage, and no others.
-function checkGraph(stage: Stage, session: InferenceSession, hasHead: boolean): void {
-  const known = new Set([stage.first === 0 ? "tokens" : `hidden.${stage.first}`]);
-  const given = new Set([hasHead ? "logits" : `hidden.${stage.last}`]);
-  for (const { block } of stage.kv) {
-    for (const part of ["key", "value"]) {
-      known.add(`past.${block}.${part}`);
-      given.add(`present.${block}.${part}`);
-    }
-  }
-  const required = new Set(known);
-  if (stage.kv.length > 0) known.add("seqlens_k").add("total_sequence_length");
-  // Of models with learned positions.
-  if (stage.first === 0) known.add("positions");
-  if (hasHead) known.add("logit_rows");
-  const inputs = new Set(session.inputNames);
-  const outputs = new Set(session.outputNames);
-  const unknown = [...inputs].filter((name) => !known.has(name));
-  const missing = [...required].filter((name) => !inputs.has(name));
-  const lacking = [...given].filter((name) => !outputs.has(name));
-  if (unknown.length + missing.length + lacking.length === 0) return;
-  throw new ShoalError(
-    "invalid_argument",
-    `the graph of blocks [${stage.first}, ${stage.last}) does not fit its assignment: ` +
-      `unknown inputs [${unknown}], missing inputs [${missing}], missing outputs [${lacking}]`,
-  );
-}
-
-function takeFloats(
-  results: InferenceSession.ReturnType,
-  name: string,
-  dims: number[],
-): Float32Array<ArrayBuffer> {
-  const tensor = results[name] as TypedTensor<"float32"> | undefined;
-  const fits =
-    tensor !== undefined &&
-    tensor.type === "float32" &&
-    tensor.dims.length === dims.length &&
-    tensor.dims.every((size, axis) => size === dims[axis]);
-  if (!fits) {
-    throw new ShoalError(
-      "internal",
-      `${name} came out as ${tensor?.type} [${tensor?.dims}], expected float32 [${dims}]`,
-    );
-  }
-  return tensor.data as Float32Array<ArrayBuffer>;
 }

@@ -1,0 +1,64 @@
+// The executor ort-webgpu in real tabs, on the software adapter: alone and beside tabs that compute
+// on the CPU, and when its GPU process dies.
+
+import { afterEach, beforeAll, expect, it } from "vitest";
+
+import { completeIds } from "./harness/ask.ts";
+import { Coordinator } from "./harness/coordinator.ts";
+import { storyteller } from "./harness/paths.ts";
+import { certainSteps, prompts } from "./harness/reference.ts";
+import { pack } from "./harness/shoal.ts";
+import { closeAll, Tab } from "./harness/tabs.ts";
+
+const gpuFlags = ["--enable-unsafe-webgpu"];
+const prompt = prompts.find(({ greedy_ids }) => greedy_ids.length < 50)!;
+const steps = 24;
+
+let folder: string;
+let coordinator: Coordinator;
+const tabs: Tab[] = [];
+
+beforeAll(async () => {
+  folder = await pack("storyteller", storyteller);
+});
+
+afterEach(async () => {
+  await closeAll(tabs);
+  await coordinator.stop();
+});
+
+async function lend(...executors: string[]): Promise<void> {
+  for (const executor of executors) {
+    const path = `/lend?auto=1&executor=${executor}&memory=512M`;
+    tabs.push(await Tab.open(coordinator.url, path, gpuFlags));
+  }
+}
+
+async function answers(): Promise<void> {
+  const ids = await completeIds(coordinator.client, prompt.prompt_ids, { maxTokens: steps });
+  const certain = Math.min(steps, certainSteps(prompt));
+  expect(certain).toBeGreaterThan(10);
+  expect(ids.slice(0, certain)).toEqual(prompt.greedy_ids.slice(0, certain));
+}
+
+it.each([
+  ["one tab on the GPU, two on the CPU", ["ort-wasm", "ort-webgpu", "ort-wasm"]],
+  ["three tabs on the GPU", ["ort-webgpu", "ort-webgpu", "ort-webgpu"]],
+])("gives the reference ids with %s", async (_name, executors) => {
+  coordinator = await Coordinator.start(folder, "--stages", "3");
+  await lend(...executors);
+  const { volunteers } = await coordinator.untilReady();
+  expect(volunteers.map(({ executor }) => executor).sort()).toEqual(executors.toSorted());
+  await answers();
+});
+
+it("recovers when the GPU process dies", async () => {
+  coordinator = await Coordinator.start(folder);
+  await lend("ort-webgpu");
+  await coordinator.untilReady();
+  await answers();
+  await tabs[0]!.crashGpu();
+  await coordinator.untilStatus("the loss", ({ ready }) => !ready);
+  await coordinator.untilReady();
+  await answers();
+});

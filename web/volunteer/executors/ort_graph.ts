@@ -1,0 +1,108 @@
+// The graph contract as ONNX Runtime's JavaScript sees it: which inputs a run needs, which outputs
+// it gives (docs/pack-format.md).
+
+import type { InferenceSession, Tensor, TypedTensor } from "onnxruntime-common";
+
+import { ShoalError } from "../../core/index.ts";
+import type { RowGroup, Stage } from "../executor.ts";
+
+export type Feeds = Record<string, Tensor>;
+
+// The graph must take and give the values of the graph contract for this stage, and no others.
+export function checkGraph(stage: Stage, session: InferenceSession, hasHead: boolean): void {
+  const known = new Set([stage.first === 0 ? "tokens" : `hidden.${stage.first}`]);
+  const given = new Set([outputName(stage, hasHead)]);
+  for (const { block } of stage.kv) {
+    for (const part of ["key", "value"]) {
+      known.add(`past.${block}.${part}`);
+      given.add(`present.${block}.${part}`);
+    }
+  }
+  const required = new Set(known);
+  if (stage.kv.length > 0) known.add("seqlens_k").add("total_sequence_length");
+  // Of models with learned positions.
+  if (stage.first === 0) known.add("positions");
+  if (hasHead) known.add("logit_rows");
+  const inputs = new Set(session.inputNames);
+  const outputs = new Set(session.outputNames);
+  const unknown = [...inputs].filter((name) => !known.has(name));
+  const missing = [...required].filter((name) => !inputs.has(name));
+  const lacking = [...given].filter((name) => !outputs.has(name));
+  if (unknown.length + missing.length + lacking.length === 0) return;
+  throw new ShoalError(
+    "invalid_argument",
+    `the graph of blocks [${stage.first}, ${stage.last}) does not fit its assignment: ` +
+      `unknown inputs [${unknown}], missing inputs [${missing}], missing outputs [${lacking}]`,
+  );
+}
+
+export function outputName(stage: Stage, hasHead: boolean): string {
+  return hasHead ? "logits" : `hidden.${stage.last}`;
+}
+
+// Of `outputName`, for a group.
+export function outputDims(stage: Stage, hasHead: boolean, group: RowGroup): number[] {
+  return hasHead
+    ? [Math.max(1, group.logitRows.length), stage.vocab]
+    : [1, group.rows, stage.hidden];
+}
+
+// Every input but the KV caches, whether the graph takes it or not.
+export function rowFeeds(
+  TensorType: typeof Tensor,
+  stage: Stage,
+  group: RowGroup,
+  input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
+): Feeds {
+  const { position, rows } = group;
+  const total = position + rows;
+  const int32 = (values: number[], dims: number[]): Tensor =>
+    new TensorType("int32", Int32Array.from(values), dims);
+  const positions = Array.from({ length: rows }, (_, row) => position + row);
+  const picked = group.logitRows.length === 0 ? [0] : group.logitRows;
+  const feeds: Feeds = {
+    positions: int32(positions, [1, rows]),
+    seqlens_k: int32([total - 1], [1]),
+    total_sequence_length: int32([total], []),
+    logit_rows: int32(picked, [picked.length]),
+  };
+  if (input instanceof Int32Array) feeds["tokens"] = new TensorType("int32", input, [1, rows]);
+  else feeds[`hidden.${stage.first}`] = new TensorType("float32", input, [1, rows, stage.hidden]);
+  return feeds;
+}
+
+// Those that the graph takes.
+export function pickFeeds(session: InferenceSession, feeds: Feeds): Feeds {
+  return Object.fromEntries(session.inputNames.map((name) => [name, feeds[name]!]));
+}
+
+// A result that lies in memory, of the shape expected.
+export function takeFloats(
+  results: InferenceSession.ReturnType,
+  name: string,
+  dims: number[],
+): Float32Array<ArrayBuffer> {
+  const tensor = results[name] as TypedTensor<"float32"> | undefined;
+  const fits =
+    tensor !== undefined &&
+    tensor.type === "float32" &&
+    tensor.dims.length === dims.length &&
+    tensor.dims.every((size, axis) => size === dims[axis]);
+  if (!fits) {
+    throw new ShoalError(
+      "internal",
+      `${name} came out as ${tensor?.type} [${tensor?.dims}], expected float32 [${dims}]`,
+    );
+  }
+  return tensor.data as Float32Array<ArrayBuffer>;
+}
+
+// What a KV cache refuses to take.
+export function checkRoom(group: RowGroup, length: number | undefined, capacity: number): void {
+  const { position, rows } = group;
+  if ((length ?? position) === position && position + rows <= capacity) return;
+  throw new ShoalError(
+    "out_of_range",
+    `${rows} rows from position ${position}: the KV cache holds ${length} of ${capacity}`,
+  );
+}

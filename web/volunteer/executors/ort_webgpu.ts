@@ -1,0 +1,173 @@
+// Runs a stage graph on ONNX Runtime's native WebGPU provider. Weights and KV caches stay on the
+// GPU; a step uploads its rows and reads back hidden states or logits.
+
+import type { InferenceSession, Tensor } from "onnxruntime-common";
+
+import { ShoalError } from "../../core/index.ts";
+import type {
+  Executor,
+  GroupResult,
+  KvPart,
+  LoadedStage,
+  RowGroup,
+  RunRequest,
+  RunResult,
+  Stage,
+  StageFiles,
+} from "../executor.ts";
+import { GpuKv } from "./gpu_kv.ts";
+import {
+  checkGraph,
+  checkRoom,
+  outputDims,
+  outputName,
+  pickFeeds,
+  rowFeeds,
+  takeFloats,
+} from "./ort_graph.ts";
+
+export interface GpuRuntime {
+  device: GPUDevice;
+  // The outputs named stay on the GPU.
+  createSession(files: StageFiles, onGpu: string[]): Promise<InferenceSession>;
+  Tensor: typeof Tensor;
+  // Milliseconds, of any origin.
+  now(): number;
+}
+
+// Rows of the runs before a stage counts as ready: kernels are compiled for one and for several.
+const warmUpRows = [1, 16];
+
+interface Loaded {
+  stage: Stage;
+  session: InferenceSession;
+  hasHead: boolean;
+  caches: Map<number, GpuKv>;
+}
+
+export class OrtWebgpuExecutor implements Executor {
+  readonly #runtime: GpuRuntime;
+  #loaded: Loaded | undefined;
+
+  constructor(runtime: GpuRuntime) {
+    this.#runtime = runtime;
+  }
+
+  async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
+    await this.unload();
+    const presents = stage.kv.flatMap(({ block }) =>
+      ["key", "value"].map((part) => `present.${block}.${part}`),
+    );
+    const session = await this.#runtime.createSession(files, presents);
+    try {
+      const hasHead = session.outputNames.includes("logits");
+      checkGraph(stage, session, hasHead);
+      const loaded = { stage, session, hasHead, caches: new Map<number, GpuKv>() };
+      await this.#warmUp(loaded);
+      this.#loaded = loaded;
+      return { hasHead };
+    } catch (thrown) {
+      await session.release();
+      throw thrown;
+    }
+  }
+
+  async unload(): Promise<void> {
+    const loaded = this.#loaded;
+    this.#loaded = undefined;
+    for (const cache of loaded?.caches.values() ?? []) cache.destroy();
+    await loaded?.session.release();
+  }
+
+  async open(kv: number, capacity: number): Promise<void> {
+    const { stage, caches } = this.#stage();
+    if (caches.has(kv)) throw new ShoalError("already_exists", `KV cache ${kv} is open`);
+    caches.set(kv, this.#newCache(stage, capacity));
+  }
+
+  async run(request: RunRequest): Promise<RunResult> {
+    const loaded = this.#stage();
+    const width = loaded.stage.first === 0 ? 1 : loaded.stage.hidden;
+    const start = this.#runtime.now();
+    const groups: GroupResult[] = [];
+    let row = 0;
+    for (const group of request.groups) {
+      const input = request.input.subarray(row * width, (row + group.rows) * width);
+      row += group.rows;
+      const cache = loaded.caches.get(group.kv);
+      if (cache === undefined) {
+        const detail = `KV cache ${group.kv} is not open`;
+        groups.push({ ok: false, code: "not_found", detail });
+        continue;
+      }
+      // What fails on the GPU leaves the instance in an unknown state: the run fails as a whole.
+      groups.push({ ok: true, output: await this.#compute(loaded, cache, group, input) });
+    }
+    return { groups, computeUs: Math.round((this.#runtime.now() - start) * 1000) };
+  }
+
+  async rollback(kv: number, length: number): Promise<void> {
+    this.#cache(kv).truncate(length);
+  }
+
+  async release(kv: number): Promise<void> {
+    const { caches } = this.#stage();
+    caches.get(kv)?.destroy();
+    caches.delete(kv);
+  }
+
+  async exportKv(kv: number, block: number, from: number, to: number): Promise<KvPart> {
+    return await this.#cache(kv).read(block, from, to);
+  }
+
+  async importKv(kv: number, block: number, part: KvPart): Promise<void> {
+    this.#cache(kv).write(block, part);
+  }
+
+  #stage(): Loaded {
+    if (this.#loaded === undefined) throw new ShoalError("failed_precondition", "no stage loaded");
+    return this.#loaded;
+  }
+
+  #cache(kv: number): GpuKv {
+    const cache = this.#stage().caches.get(kv);
+    if (cache === undefined) throw new ShoalError("not_found", `KV cache ${kv} is not open`);
+    return cache;
+  }
+
+  #newCache(stage: Stage, capacity: number): GpuKv {
+    return new GpuKv(this.#runtime.device, this.#runtime.Tensor, stage.kv, capacity);
+  }
+
+  // Kernels are compiled at their first run; that must not fall into someone's first token.
+  async #warmUp(loaded: Loaded): Promise<void> {
+    const { stage } = loaded;
+    for (const rows of warmUpRows) {
+      const cache = this.#newCache(stage, rows);
+      const input =
+        stage.first === 0 ? new Int32Array(rows) : new Float32Array(rows * stage.hidden);
+      try {
+        await this.#compute(loaded, cache, { kv: 0, position: 0, rows, logitRows: [0] }, input);
+      } finally {
+        cache.destroy();
+      }
+    }
+  }
+
+  async #compute(
+    { stage, session, hasHead }: Loaded,
+    cache: GpuKv,
+    group: RowGroup,
+    input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
+  ): Promise<Float32Array<ArrayBuffer>> {
+    checkRoom(group, cache.length, cache.capacity);
+    const rows = rowFeeds(this.#runtime.Tensor, stage, group, input);
+    const feeds = { ...rows, ...cache.tensors("past") };
+    const name = outputName(stage, hasHead);
+    const fetches = { [name]: null, ...cache.tensors("present") };
+    const results = await session.run(pickFeeds(session, feeds), fetches);
+    const output = takeFloats(results, name, outputDims(stage, hasHead, group));
+    cache.advance(group.position + group.rows);
+    return hasHead && group.logitRows.length === 0 ? new Float32Array(0) : output;
+  }
+}

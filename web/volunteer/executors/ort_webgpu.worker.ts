@@ -1,0 +1,125 @@
+// The executor worker of `ort-webgpu`: owns one GPU device and one ONNX Runtime instance. When the
+// device is lost the Worker fails, and its owner starts another: ONNX Runtime works on a new device
+// only when nothing of the old one is left.
+
+import type { InferenceSession, Tensor } from "onnxruntime-common";
+import asyncifyMjsUrl from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url";
+import asyncifyWasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url";
+import jspiMjsUrl from "onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url";
+import jspiWasmUrl from "onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url";
+
+import { ShoalError } from "../../core/index.ts";
+import type { StageFiles } from "../executor.ts";
+import { serveCalls, type Port } from "../rpc.ts";
+import type { ExecutorCalls } from "./calls.ts";
+import { OrtWebgpuExecutor } from "./ort_webgpu.ts";
+
+// What the two builds have in common. Their types are those of onnxruntime-common.
+interface Ort {
+  env: { logLevel?: string; wasm: { wasmPaths?: unknown; numThreads?: number; proxy?: boolean } };
+  InferenceSession: {
+    create(model: Uint8Array, options: Record<string, unknown>): Promise<InferenceSession>;
+  };
+  Tensor: typeof Tensor;
+}
+
+// Where the browser can suspend WebAssembly, weights are streamed to the GPU as they are read.
+const hasJspi = "Suspending" in WebAssembly;
+
+const features = ["shader-f16", "subgroups", "timestamp-query"] as const;
+
+let executor: Promise<OrtWebgpuExecutor> | undefined;
+
+async function loadOrt(threads: number): Promise<Ort> {
+  const ort = (hasJspi
+    ? await import("onnxruntime-web/jspi")
+    : await import("onnxruntime-web/webgpu")) as unknown as Ort;
+  const absolute = (url: string): string => new URL(url, self.location.href).href;
+  ort.env.wasm.wasmPaths = hasJspi
+    ? { mjs: absolute(jspiMjsUrl), wasm: absolute(jspiWasmUrl) }
+    : { mjs: absolute(asyncifyMjsUrl), wasm: absolute(asyncifyWasmUrl) };
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.proxy = false;
+  ort.env.logLevel = "error";
+  return ort;
+}
+
+async function openDevice(): Promise<GPUDevice> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    const detail = "this browser gives no WebGPU adapter; use another executor";
+    throw new ShoalError("unimplemented", detail);
+  }
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  const device = await adapter.requestDevice({
+    requiredFeatures: features.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: {
+      maxBufferSize,
+      maxStorageBufferBindingSize,
+      maxComputeWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: adapter.limits.maxComputeWorkgroupSizeX,
+      maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage,
+    },
+  });
+  void device.lost.then(({ message }) => {
+    // Uncaught, so that the owner hears of it although nothing was asked.
+    setTimeout(() => {
+      throw new Error(`the GPU device was lost: ${message}`);
+    });
+  });
+  return device;
+}
+
+async function start(threads: number): Promise<OrtWebgpuExecutor> {
+  const [ort, device] = await Promise.all([loadOrt(threads), openDevice()]);
+  const createSession = async (
+    { graph, weights }: StageFiles,
+    onGpu: string[],
+  ): Promise<InferenceSession> => {
+    const externalData: { path: string; data: Blob | Uint8Array }[] = [];
+    for (const [path, blob] of weights) {
+      const data = hasJspi ? blob : new Uint8Array(await blob.arrayBuffer());
+      externalData.push({ path, data });
+    }
+    return await ort.InferenceSession.create(new Uint8Array(await graph.arrayBuffer()), {
+      executionProviders: [{ name: "webgpu", device }],
+      externalData,
+      preferredOutputLocation: Object.fromEntries(onGpu.map((name) => [name, "gpu-buffer"])),
+      // A node on the CPU would drag its inputs through memory at every step.
+      extra: { session: { disable_cpu_ep_fallback: "1" } },
+    });
+  };
+  return new OrtWebgpuExecutor({
+    device,
+    createSession,
+    Tensor: ort.Tensor,
+    now: () => performance.now(),
+  });
+}
+
+async function loaded(): Promise<OrtWebgpuExecutor> {
+  if (executor === undefined) throw new ShoalError("failed_precondition", "no stage loaded");
+  return await executor;
+}
+
+serveCalls<ExecutorCalls>(self as unknown as Port, {
+  load: async ({ stage, files, threads }) => {
+    executor ??= start(threads);
+    return await (await executor).load(stage, files);
+  },
+  open: async ({ kv, capacity }) => await (await loaded()).open(kv, capacity),
+  run: async (request, transfer) => {
+    const result = await (await loaded()).run(request);
+    for (const group of result.groups) if (group.ok) transfer.push(group.output.buffer);
+    return result;
+  },
+  rollback: async ({ kv, length }) => await (await loaded()).rollback(kv, length),
+  release: async ({ kv }) => await (await loaded()).release(kv),
+  exportKv: async ({ kv, block, from, to }, transfer) => {
+    const part = await (await loaded()).exportKv(kv, block, from, to);
+    transfer.push(part.keys.buffer, part.values.buffer);
+    return part;
+  },
+  importKv: async ({ kv, block, part }) => await (await loaded()).importKv(kv, block, part),
+});
