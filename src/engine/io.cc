@@ -1,5 +1,8 @@
 #include "engine/io.h"
 
+#include <array>
+#include <utility>
+
 namespace shoal::engine {
 
 namespace {
@@ -35,10 +38,20 @@ std::optional<CacheName> ParseCacheName(std::string_view prefix, std::string_vie
 
 }  // namespace
 
-std::optional<uint32_t> ParseHiddenName(std::string_view name) {
-  constexpr std::string_view kPrefix = "hidden.";
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  return ParseBlock(name.substr(kPrefix.size()));
+std::optional<RowValueName> ParseRowValueName(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, RowValueKind>, 5> kPrefixes{{
+      {"hidden.", RowValueKind::kHidden},
+      {"residual.", RowValueKind::kResidual},
+      {"routed.", RowValueKind::kRouted},
+      {"routes.", RowValueKind::kRoutes},
+      {"expert_sum.", RowValueKind::kExpertSum},
+  }};
+  for (const auto& [prefix, kind] : kPrefixes) {
+    if (!name.starts_with(prefix)) continue;
+    const std::optional<uint32_t> block = ParseBlock(name.substr(prefix.size()));
+    if (block) return RowValueName{kind, *block};
+  }
+  return std::nullopt;
 }
 
 std::optional<CacheName> ParsePastName(std::string_view name) {

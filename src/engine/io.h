@@ -13,8 +13,14 @@
 //   hidden.{b}                f32 [batch, sequence, H]                  if b < L+2, else
 //   logits                    f32 [selected, V]
 //   present.{l}.key, .value   f32 [batch, kv_heads, total_length, head_size]  per layer block l
+//
+// A part of a stage whose layer m has its experts elsewhere ends, or begins, in the middle of that
+// layer: with several values of rows instead of hidden.{b}, all of one layer, from
+//   residual.{m}, routed.{m}, expert_sum.{m}   f32 [batch, sequence, H]
+//   routes.{m}                                 f32 [batch, sequence, experts]
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -28,8 +34,16 @@ inline constexpr std::string_view kTotalSequenceLength = "total_sequence_length"
 inline constexpr std::string_view kLogitRows = "logit_rows";
 inline constexpr std::string_view kLogits = "logits";
 
-// The block number of "hidden.{b}"; nothing for another name.
-std::optional<uint32_t> ParseHiddenName(std::string_view name);
+// Values of rows that cross from one graph to another, in the order in which they lie side by side
+// in a row.
+enum class RowValueKind : uint8_t { kHidden, kResidual, kRouted, kRoutes, kExpertSum };
+struct RowValueName {
+  RowValueKind kind = RowValueKind::kHidden;
+  uint32_t block = 0;
+  auto operator<=>(const RowValueName&) const = default;
+};
+// "hidden.{b}", "routed.{b}" and so on; nothing for another name.
+std::optional<RowValueName> ParseRowValueName(std::string_view name);
 
 // The two halves of "past.{b}.key": which cache it is.
 struct CacheName {

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/str_cat.h"
+#include "engine/io.h"
 #include "engine/ops.h"
 #include "onnx/check.h"
 
@@ -53,8 +54,10 @@ class Planner {
   std::vector<size_t> made_at_;
   // Of each root, the last node that reads it.
   std::vector<size_t> last_use_;
-  const Value* input_ = nullptr;   // Tokens or hidden states.
-  const Value* output_ = nullptr;  // Hidden states or logits.
+  // Tokens alone, or values of rows.
+  std::vector<const Value*> inputs_;
+  // Logits alone, or values of rows.
+  std::vector<const Value*> outputs_;
 };
 
 Value& Planner::NewValue(std::string_view name, Value::Kind kind) {
@@ -98,25 +101,19 @@ Status CheckDeclared(const onnx::ValueInfo& value, DType type, size_t named, siz
 
 Status Planner::AddInput(const onnx::ValueInfo& input) {
   const Extent rows{1, Unit::kRows};
-  const auto take_main_input = [&](Value& value) -> Status {
-    if (input_ != nullptr) {
-      return Invalid(StrCat("the graph has two inputs of rows, \"", input_->name, "\" and \"",
-                            input.name, "\""));
-    }
-    input_ = &value;
-    return {};
-  };
   if (input.name == kTokens) {
     RETURN_IF_ERROR(CheckDeclared(input, DType::kI32, 2, 0));
     Value& value = NewValue(input.name, Value::Kind::kTokenInput);
     value.shape = {{}, rows};
-    return take_main_input(value);
+    inputs_.push_back(&value);
+    return {};
   }
-  if (ParseHiddenName(input.name)) {
+  if (ParseRowValueName(input.name)) {
     RETURN_IF_ERROR(CheckDeclared(input, DType::kF32, 2, 1));
     Value& value = NewValue(input.name, Value::Kind::kComputed);
     value.shape = {{}, rows, {static_cast<uint64_t>(input.dims[2].value), Unit::kOne}};
-    return take_main_input(value);
+    inputs_.push_back(&value);
+    return {};
   }
   if (input.name == kPositions) {
     RETURN_IF_ERROR(CheckDeclared(input, DType::kI32, 2, 0));
@@ -142,10 +139,28 @@ Status Planner::AddInput(const onnx::ValueInfo& input) {
   return Unsupported(StrCat("graph input \"", input.name, "\" is not one of a stage's"));
 }
 
+// Brings them into the order in which they lie in a row. Several must be of one layer.
+Status SortRowValues(std::vector<const Value*>& values, std::string_view what) {
+  std::vector<std::pair<RowValueName, const Value*>> named;
+  for (const Value* value : values) {
+    const auto name = ParseRowValueName(value->name);
+    const bool fits = name && (named.empty() || named.front().first.block == name->block) &&
+                      name->kind != RowValueKind::kHidden;
+    if (values.size() > 1 && !fits) {
+      return Invalid(StrCat("the graph has two ", what, " of rows that are no layer's halves, \"",
+                            values[0]->name, "\" and \"", values[1]->name, "\""));
+    }
+    named.emplace_back(name.value_or(RowValueName{}), value);
+  }
+  std::ranges::sort(named, {}, [](const auto& entry) { return entry.first; });
+  for (size_t i = 0; i < named.size(); ++i) values[i] = named[i].second;
+  return {};
+}
+
 Status Planner::AddInputs() {
   for (const onnx::ValueInfo& input : graph_.inputs) RETURN_IF_ERROR(AddInput(input));
-  if (input_ == nullptr) return Invalid("the graph has neither the input tokens nor hidden.N");
-  return {};
+  if (inputs_.empty()) return Invalid("the graph has neither the input tokens nor hidden.N");
+  return SortRowValues(inputs_, "inputs");
 }
 
 Status Planner::AddNode(const onnx::Node& node) {
@@ -200,7 +215,7 @@ Status Planner::CheckOutput(const onnx::ValueInfo& output) {
   const Value& value = *by_name_.at(output.name);
   if (value.kind == Value::Kind::kPresentOutput) return {};
   const bool is_logits = output.name == kLogits;
-  if (!is_logits && !ParseHiddenName(output.name)) {
+  if (!is_logits && !ParseRowValueName(output.name)) {
     return Unsupported(StrCat("graph output \"", output.name, "\" is not one of a stage's"));
   }
   RETURN_IF_ERROR(CheckDeclared(output, DType::kF32, is_logits ? 1 : 2, 1));
@@ -211,25 +226,36 @@ Status Planner::CheckOutput(const onnx::ValueInfo& output) {
     return Invalid(StrCat("graph output \"", output.name, "\" comes out as ", ToString(value.shape),
                           ", not ", ToString(expected)));
   }
-  if (output_ != nullptr) {
-    return Invalid(StrCat("the graph has two outputs of rows, \"", output_->name, "\" and \"",
-                          output.name, "\""));
+  outputs_.push_back(&value);
+  return {};
+}
+
+// Lists values of rows and adds up how wide they are.
+Status AddWidths(const std::vector<const Value*>& values, std::vector<RowValue>& listed,
+                 uint32_t& sum) {
+  uint64_t width = 0;
+  for (const Value* value : values) {
+    const bool is_tokens = value->kind == Value::Kind::kTokenInput;
+    const uint64_t own = is_tokens ? 1 : value->shape.back().factor;
+    width += own;
+    if (own > kFloatsPerRowMax || width > kFloatsPerRowMax) {
+      return Unsupported("the hidden size is too large");
+    }
+    listed.push_back({std::string(value->name), static_cast<uint32_t>(own)});
   }
-  output_ = &value;
+  sum = static_cast<uint32_t>(width);
   return {};
 }
 
 Status Planner::FindOutputs() {
   for (const onnx::ValueInfo& output : graph_.outputs) RETURN_IF_ERROR(CheckOutput(output));
-  if (output_ == nullptr) return Invalid("the graph has neither the output logits nor hidden.N");
+  if (outputs_.empty()) return Invalid("the graph has neither the output logits nor hidden.N");
+  RETURN_IF_ERROR(SortRowValues(outputs_, "outputs"));
   StageShape& shape = plan_.shape;
-  shape.takes_tokens = input_->kind == Value::Kind::kTokenInput;
-  shape.gives_logits = output_->name == kLogits;
-  const uint64_t input_width = shape.takes_tokens ? 1 : input_->shape.back().factor;
-  const uint64_t output_width = output_->shape.back().factor;
-  if (input_width > kFloatsPerRowMax) return Unsupported("the hidden size is too large");
-  shape.input_width = static_cast<uint32_t>(input_width);
-  shape.output_width = static_cast<uint32_t>(output_width);
+  shape.takes_tokens = inputs_.front()->kind == Value::Kind::kTokenInput;
+  shape.gives_logits = outputs_.front()->name == kLogits;
+  RETURN_IF_ERROR(AddWidths(inputs_, shape.inputs, shape.input_width));
+  RETURN_IF_ERROR(AddWidths(outputs_, shape.outputs, shape.output_width));
   if (shape.takes_tokens && facts_.vocabulary == UINT32_MAX) {
     return Invalid("the graph takes tokens and looks none up");
   }
@@ -245,7 +271,7 @@ Status Planner::FindOutputs() {
 // their last reader. A node's output never gets a buffer that its inputs still hold.
 Status Planner::AssignBuffers() {
   constexpr size_t kForever = SIZE_MAX;
-  last_use_[root_of_[output_->id]] = kForever;
+  for (const Value* output : outputs_) last_use_[root_of_[output->id]] = kForever;
   plan_.buffer_of.assign(values_.size(), kNoBuffer);
   std::vector<uint32_t> free_buffers;
   std::vector<const Value*> alive;
@@ -273,9 +299,14 @@ Status Planner::AssignBuffers() {
     plan_.buffer_of[value->id] = buffer;
     alive.push_back(value.get());
   }
-  plan_.input_buffer = plan_.buffer_of[input_->id];
-  plan_.output_buffer = plan_.buffer_of[output_->id];
-  CHECK(plan_.output_buffer != kNoBuffer);
+  for (size_t i = 0; i < inputs_.size() && !plan_.shape.takes_tokens; ++i) {
+    plan_.inputs.push_back({plan_.buffer_of[inputs_[i]->id], plan_.shape.inputs[i].width});
+    CHECK(plan_.inputs.back().buffer != kNoBuffer);
+  }
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    plan_.outputs.push_back({plan_.buffer_of[outputs_[i]->id], plan_.shape.outputs[i].width});
+    CHECK(plan_.outputs.back().buffer != kNoBuffer);
+  }
   return {};
 }
 

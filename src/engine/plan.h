@@ -31,6 +31,12 @@ struct BufferSize {
 
 inline constexpr uint32_t kNoBuffer = UINT32_MAX;
 
+// Values of rows: [rows, width] in a buffer.
+struct RowBuffer {
+  uint32_t buffer = kNoBuffer;
+  uint32_t width = 0;
+};
+
 struct Plan {
   Plan();
   ~Plan();
@@ -44,9 +50,9 @@ struct Plan {
   std::vector<BufferSize> buffers;
   // By value: which buffer it lies in, or kNoBuffer.
   std::vector<uint32_t> buffer_of;
-  // Where hidden states come in; kNoBuffer if the stage takes tokens.
-  uint32_t input_buffer = kNoBuffer;
-  uint32_t output_buffer = kNoBuffer;
+  // Where the values of a row come in, in their order; none if the stage takes tokens.
+  std::vector<RowBuffer> inputs;
+  std::vector<RowBuffer> outputs;
   // What one row takes in int8, at most.
   uint64_t block_row_bytes = 0;
 };

@@ -245,7 +245,7 @@ TEST(Plan, HoldsTheGraphContract) {
   EXPECT_THAT(error_with([](Model& m) {
                 m.graph.inputs.push_back(Value("hidden.3", DType::kF32, HiddenDims(4)));
               }),
-              HasSubstr("two inputs of rows, \"hidden.1\" and \"hidden.3\""));
+              HasSubstr("two inputs of rows that are no layer's halves, \"hidden.1\" and"));
   EXPECT_THAT(error_with([](Model& m) {
                 m.graph.nodes.push_back(MakeNode("Tanh", "t", {"hidden.1"}, {"hidden.3"}));
                 m.graph.outputs.push_back(Value("hidden.3", DType::kF32, HiddenDims(4)));
@@ -356,12 +356,14 @@ TEST(Plan, RefusesViewsOfTheWrongSize) {
 }
 
 TEST(Io, ParsesNames) {
-  EXPECT_EQ(ParseHiddenName("hidden.12"), 12u);
+  EXPECT_EQ(ParseRowValueName("hidden.12"), (RowValueName{RowValueKind::kHidden, 12}));
+  EXPECT_EQ(ParseRowValueName("routes.3"), (RowValueName{RowValueKind::kRoutes, 3}));
+  EXPECT_EQ(ParseRowValueName("expert_sum.7"), (RowValueName{RowValueKind::kExpertSum, 7}));
   EXPECT_EQ(ParsePastName("past.3.key"), (CacheName{3, true}));
   EXPECT_EQ(ParsePresentName("present.0.value"), (CacheName{0, false}));
   for (const char* bad : {"hidden.", "hidden.01", "hidden.-1", "hidden.1x", "hidden.1234567890",
-                          "past.1.key", "hidden1"}) {
-    EXPECT_FALSE(ParseHiddenName(bad)) << bad;
+                          "past.1.key", "hidden1", "expert_sum.1.2"}) {
+    EXPECT_FALSE(ParseRowValueName(bad)) << bad;
   }
   for (const char* bad : {"past.1.keys", "past..key", "past.key", "present.1.key", "past.1"}) {
     EXPECT_FALSE(ParsePastName(bad)) << bad;

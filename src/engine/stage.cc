@@ -37,6 +37,7 @@ struct Stage::Impl {
   std::vector<uint32_t> output_rows;
   std::vector<std::vector<float>> buffers;
   std::vector<float> scores;
+  std::vector<float> gathered;  // Of several outputs.
   Serial serial;
   RunFrame frame;
 
@@ -44,7 +45,9 @@ struct Stage::Impl {
   Status CheckInput(std::span<const Row> rows, const Input& input) const;
   Status TakeRows(std::span<const Row> rows);
   Status PrepareBuffers(std::span<const Row> rows, const Input& input);
-  Status CheckOutput() const;
+  void SpreadInput(std::span<const float> hidden, size_t rows);
+  std::span<const float> GatherOutput();
+  Status CheckOutput(std::span<const float> values) const;
   Result<Output> Run(std::span<const Row> rows, const Input& input);
 };
 
@@ -153,17 +156,46 @@ Status Stage::Impl::PrepareBuffers(std::span<const Row> rows, const Input& input
   frame.logit_rows = logit_rows;
   frame.scores = scores;
   frame.block_rows_of = kNoValue;
-  if (plan.input_buffer != kNoBuffer) {
-    std::ranges::copy(input.hidden, buffers[plan.input_buffer].begin());
-  }
+  SpreadInput(input.hidden, rows.size());
   return {};
 }
 
-Status Stage::Impl::CheckOutput() const {
+// The values that a row of input is made of go into buffers of their own.
+void Stage::Impl::SpreadInput(std::span<const float> hidden, size_t rows) {
+  size_t at = 0;
+  for (const RowBuffer& part : plan.inputs) {
+    float* const to = buffers[part.buffer].data();
+    for (size_t r = 0; r < rows; ++r) {
+      const float* const from = hidden.data() + r * plan.shape.input_width + at;
+      std::copy_n(from, part.width, to + r * part.width);
+    }
+    at += part.width;
+  }
+}
+
+// The reverse. One value is its buffer.
+std::span<const float> Stage::Impl::GatherOutput() {
+  const size_t rows = output_rows.size();
   const size_t width = plan.shape.output_width;
-  const float* values = buffers[plan.output_buffer].data();
+  if (plan.outputs.size() == 1) {
+    return {buffers[plan.outputs.front().buffer].data(), rows * width};
+  }
+  gathered.resize(rows * width);
+  size_t at = 0;
+  for (const RowBuffer& part : plan.outputs) {
+    const float* const from = buffers[part.buffer].data();
+    for (size_t r = 0; r < rows; ++r) {
+      std::copy_n(from + r * part.width, part.width, gathered.data() + r * width + at);
+    }
+    at += part.width;
+  }
+  return gathered;
+}
+
+Status Stage::Impl::CheckOutput(std::span<const float> values) const {
+  const size_t width = plan.shape.output_width;
   for (size_t i = 0; i < output_rows.size(); ++i) {
-    if (!AllFinite(std::span(values + i * width, width))) {
+    if (!AllFinite(values.subspan(i * width, width))) {
       return Fail(Code::kDataLoss, StrCat("row ", output_rows[i],
                                           " came out with a NaN or an infinity: this stage's "
                                           "weights are damaged, or its input was"));
@@ -176,15 +208,13 @@ Result<Output> Stage::Impl::Run(std::span<const Row> rows, const Input& input) {
   RETURN_IF_ERROR(TakeRows(rows));
   RETURN_IF_ERROR(PrepareBuffers(rows, input));
   for (const std::unique_ptr<Step>& step : plan.steps) step->Run(frame);
-  RETURN_IF_ERROR(CheckOutput());
+  const std::span<const float> values = GatherOutput();
+  RETURN_IF_ERROR(CheckOutput(values));
   for (Session* session : row_sessions) {
     session->cache.Commit(session->cache.length() + session->pending);
     session->pending = 0;
   }
-  const uint32_t width = plan.shape.output_width;
-  const std::span<const float> values(buffers[plan.output_buffer].data(),
-                                      output_rows.size() * width);
-  return Output{width, output_rows, values};
+  return Output{plan.shape.output_width, output_rows, values};
 }
 
 Stage::Stage(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

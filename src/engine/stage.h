@@ -19,6 +19,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -61,14 +62,25 @@ struct StageOptions {
   const BlockKernels* block_kernels = nullptr;
 };
 
+// One of the values that a row of input or output is made of.
+struct RowValue {
+  std::string name;  // As in the graph.
+  uint32_t width = 0;
+  bool operator==(const RowValue&) const = default;
+};
+
 // What a stage is, as its graph says it.
 struct StageShape {
   bool takes_tokens = false;  // Else hidden states.
   bool gives_logits = false;  // Else hidden states.
   uint32_t input_width = 0;   // Hidden size; 1 for tokens.
   uint32_t output_width = 0;  // Hidden size, or the vocabulary's for logits.
-  uint32_t vocab_size = 0;    // Token ids are below this; 0 unless takes_tokens.
-  uint32_t layers = 0;        // With a KV cache of their own.
+  // One, but where the graph begins or ends within a layer: then several, which lie side by side
+  // in every row in the order of RowValueKind (io.h); their widths add up to the above.
+  std::vector<RowValue> inputs;
+  std::vector<RowValue> outputs;
+  uint32_t vocab_size = 0;  // Token ids are below this; 0 unless takes_tokens.
+  uint32_t layers = 0;      // With a KV cache of their own.
   uint32_t positions_max = 0;
   uint64_t kv_bytes_per_position = 0;  // Of one session, all layers.
   uint64_t weight_bytes = 0;           // As stored.
@@ -86,7 +98,7 @@ struct Row {
 // One of the two, whichever the stage takes.
 struct Input {
   std::span<const int32_t> tokens;  // [rows]
-  std::span<const float> hidden;    // [rows, hidden size]
+  std::span<const float> hidden;    // [rows, input width]
 
   static Input Tokens(std::span<const int32_t> tokens) { return {tokens, {}}; }
   static Input Hidden(std::span<const float> hidden) { return {{}, hidden}; }

@@ -1,11 +1,14 @@
 #include "packer/block_graph.h"
 
+#include <numeric>
+
 #include "base/check.h"
 #include "base/str_cat.h"
 #include "onnx/join.h"
 #include "packer/attention_graph.h"
 #include "packer/block_writer.h"
 #include "packer/mixture_graph.h"
+#include "store/expert_graphs.h"
 
 namespace shoal::packer {
 
@@ -118,12 +121,8 @@ onnx::Model AfterExperts(BlockWriter& writer) {
   const uint32_t block = writer.block();
   const std::string residual = BlockWriter::Name("residual", block);
   writer.RowInput(residual, arch.hidden);
-  std::string sum;
-  for (uint32_t group = 0; group < mixture.expert_groups; ++group) {
-    const std::string part = StrCat("expert_sum.", block, ".", group);
-    writer.RowInput(part, arch.hidden);
-    sum = group == 0 ? part : writer.graph().Add("Add", StrCat("experts.sum.", group), {sum, part});
-  }
+  std::string sum = BlockWriter::Name("expert_sum", block);
+  writer.RowInput(sum, arch.hidden);
   if (mixture.shared_intermediate != 0) {
     const std::string routed = BlockWriter::Name("routed", block);
     writer.RowInput(routed, arch.hidden);
@@ -145,6 +144,9 @@ onnx::Model BuildBlockGraph(const model::Architecture& arch, uint32_t block,
   MixtureGraphs parts = BuildMixtureGraphs(arch, block, weights);
   std::vector<onnx::Model> graphs = std::move(parts.groups);
   graphs.insert(graphs.begin(), std::move(parts.before));
+  std::vector<uint32_t> groups(arch.mixture->expert_groups);
+  std::iota(groups.begin(), groups.end(), 0u);
+  graphs.push_back(store::ExpertSumGraph(block, groups, arch.hidden));
   graphs.push_back(std::move(parts.after));
   auto joined = onnx::Join(graphs, StrCat("block.", block));
   CHECK_MSG(joined, joined.error().ToString());

@@ -20,7 +20,7 @@ onnx::Model BuildBlockGraph(const model::Architecture& arch, uint32_t block,
 
 // A mixture layer in parts that different devices can hold. `before`: attention and router, from
 // hidden.{b} to residual.{b}, routed.{b} and routes.{b}. `groups`: see mixture_graph.h. `after`:
-// the sum of all groups' results, the shared expert and the residual, to hidden.{b+1}.
+// expert_sum.{b} (of all groups), the shared expert and the residual, to hidden.{b+1}.
 struct MixtureGraphs {
   onnx::Model before;
   std::vector<onnx::Model> groups;

@@ -7,8 +7,9 @@
 #include "model/rope.h"
 #include "onnx/join.h"
 #include "onnx/model.h"
-#include "onnx/read.h"
 #include "onnx/write.h"
+#include "store/block_graph.h"
+#include "store/expert_graphs.h"
 
 namespace shoal::store {
 
@@ -16,29 +17,6 @@ namespace {
 
 constexpr uint64_t kTensorAlignment = 64;
 constexpr uint64_t kMaxTableBytes = uint64_t{1} << 32;
-
-// A block's graph, verified and parsed; every weight it names lies within one of its blobs.
-Result<onnx::Model> ReadBlockGraph(const Pack& pack, const Block& block) {
-  const std::string who = StrCat("block ", block.index);
-  ASSIGN_OR_RETURN(const model::MappedFile file, pack.MapBlob(block.graph));
-  if (HashBytes(file.bytes()) != block.graph) {
-    return Fail(Code::kDataLoss, StrCat(who, ": the graph does not have the hash it is named by"));
-  }
-  auto model = onnx::Parse(file.bytes());
-  if (!model) return FailWithContext(std::move(model).error(), who);
-  for (const onnx::Tensor& tensor : model->graph.initializers) {
-    if (!tensor.external) continue;
-    const auto blob = std::ranges::find_if(
-        block.weights, [&](const Sha256& sha) { return Hex(sha) == tensor.external->location; });
-    const uint64_t bytes = blob != block.weights.end() ? pack.FindBlob(*blob)->bytes : 0;
-    if (blob == block.weights.end() || tensor.external->offset > bytes ||
-        tensor.external->length > bytes - tensor.external->offset) {
-      return Fail(Code::kDataLoss, StrCat(who, ": weight \"", tensor.name,
-                                          "\" does not lie in a blob of the block"));
-    }
-  }
-  return std::move(*model);
-}
 
 // [positions, dims / 2] cosines, then, aligned, as many sines.
 GeneratedBlob MakeRotaryBlob(const model::Rope& rope, uint32_t positions, onnx::ExternalData& cos,
@@ -72,7 +50,9 @@ Status BindRotaryTables(const Manifest& manifest, StageGraph& stage, onnx::Model
                   StrCat("rotary tables for ", stage.positions, " positions pass 4 GiB"));
     }
     cos.dims = sin.dims = {stage.positions, half};
-    stage.generated.push_back(MakeRotaryBlob(rope, stage.positions, *cos.external, *sin.external));
+    GeneratedBlob made = MakeRotaryBlob(rope, stage.positions, *cos.external, *sin.external);
+    const auto same = [&](const GeneratedBlob& known) { return known.blob.sha == made.blob.sha; };
+    if (std::ranges::none_of(stage.generated, same)) stage.generated.push_back(std::move(made));
     RETURN_IF_ERROR(onnx::BindInput(model, std::move(cos)));
     RETURN_IF_ERROR(onnx::BindInput(model, std::move(sin)));
   }
@@ -85,7 +65,91 @@ std::string RotaryTableName(std::string_view function, size_t index) {
   return index == 0 ? StrCat(function, "_cache") : StrCat(function, "_cache.", index);
 }
 
-Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions) {
+namespace {
+
+// Joins blocks one after the other into the stage's parts.
+class StageJoiner {
+ public:
+  StageJoiner(const Pack& pack, StageGraph& stage) : pack_(pack), stage_(stage) {}
+
+  Status Add(uint32_t index, bool is_divided);
+  Status Finish();
+
+ private:
+  Status AddGraph(const Sha256& graph, std::span<const Sha256> weights, const std::string& who);
+  Status EndPart();
+
+  const Pack& pack_;
+  StageGraph& stage_;
+  std::vector<onnx::Model> graphs_;  // Of the part under way.
+  uint32_t parts_ = 0;
+};
+
+Status StageJoiner::AddGraph(const Sha256& graph, std::span<const Sha256> weights,
+                             const std::string& who) {
+  ASSIGN_OR_RETURN(onnx::Model model, ReadGraph(pack_, graph, weights, who));
+  graphs_.push_back(std::move(model));
+  return {};
+}
+
+Status StageJoiner::Add(uint32_t index, bool is_divided) {
+  const Block& block = pack_.manifest().variants.front().blocks[index];
+  const std::string who = StrCat("block ", index);
+  std::vector<Sha256> weights = block.weights;
+  if (is_divided) {
+    std::erase_if(weights, [&](const Sha256& sha) {
+      const auto& groups = block.mixture->groups;
+      return std::ranges::find(groups, sha, &ExpertGroup::weights) != groups.end();
+    });
+  }
+  for (const Sha256& sha : weights) {
+    const auto same = [&](const Blob& blob) { return blob.sha == sha; };
+    if (std::ranges::none_of(stage_.weights, same)) stage_.weights.push_back(*pack_.FindBlob(sha));
+  }
+  if (block.kv) stage_.kv.push_back({index, block.kv->heads, block.kv->head_size});
+  if (!is_divided) return AddGraph(block.graph, weights, who);
+  RETURN_IF_ERROR(AddGraph(block.mixture->before, weights, who));
+  RETURN_IF_ERROR(EndPart());
+  RETURN_IF_ERROR(AddGraph(block.mixture->after, weights, who));
+  const std::string routed = StrCat("routed.", index);
+  const bool takes_routed =
+      std::ranges::any_of(graphs_.back().graph.inputs,
+                          [&](const onnx::ValueInfo& input) { return input.name == routed; });
+  stage_.more.push_back({.block = index,
+                         .experts = ExpertCount(*block.mixture),
+                         .takes_routed = takes_routed,
+                         .graph = {},
+                         .onnx = {}});
+  return {};
+}
+
+Status StageJoiner::EndPart() {
+  std::string name = StrCat("stage.", stage_.first, ".", stage_.last);
+  if (parts_ > 0) name += StrCat(".part.", parts_);
+  ASSIGN_OR_RETURN(onnx::Model joined, onnx::Join(graphs_, name));
+  RETURN_IF_ERROR(BindRotaryTables(pack_.manifest(), stage_, joined));
+  ByteVector& onnx = parts_ == 0 ? stage_.onnx : stage_.more.back().onnx;
+  Blob& graph = parts_ == 0 ? stage_.graph : stage_.more.back().graph;
+  onnx = onnx::Serialize(joined);
+  graph = HashBlob(onnx);
+  graphs_.clear();
+  ++parts_;
+  return {};
+}
+
+Status StageJoiner::Finish() {
+  RETURN_IF_ERROR(EndPart());
+  for (const Blob& blob : stage_.weights) stage_.weight_bytes += blob.bytes;
+  for (const GeneratedBlob& generated : stage_.generated) {
+    stage_.weight_bytes += generated.blob.bytes;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions,
+                             std::span<const uint32_t> divided) {
   const Manifest& manifest = pack.manifest();
   if (first >= last || last > manifest.block_count()) {
     return Fail(Code::kOutOfRange, StrCat("no stage [", first, ", ", last,
@@ -99,25 +163,15 @@ Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, ui
   stage.first = first;
   stage.last = last;
   stage.positions = positions;
-  std::vector<onnx::Model> graphs;
+  StageJoiner joiner(pack, stage);
   for (uint32_t index = first; index < last; ++index) {
-    const Block& block = manifest.variants.front().blocks[index];
-    ASSIGN_OR_RETURN(onnx::Model graph, ReadBlockGraph(pack, block));
-    graphs.push_back(std::move(graph));
-    for (const Sha256& sha : block.weights) {
-      const auto same = [&](const Blob& blob) { return blob.sha == sha; };
-      if (std::ranges::none_of(stage.weights, same)) stage.weights.push_back(*pack.FindBlob(sha));
+    const bool is_divided = std::ranges::find(divided, index) != divided.end();
+    if (is_divided && !manifest.variants.front().blocks[index].mixture) {
+      return Fail(Code::kOutOfRange, StrCat("block ", index, " has no experts to divide"));
     }
-    if (block.kv) stage.kv.push_back({index, block.kv->heads, block.kv->head_size});
+    RETURN_IF_ERROR(joiner.Add(index, is_divided));
   }
-  ASSIGN_OR_RETURN(onnx::Model joined, onnx::Join(graphs, StrCat("stage.", first, ".", last)));
-  RETURN_IF_ERROR(BindRotaryTables(manifest, stage, joined));
-  stage.onnx = onnx::Serialize(joined);
-  stage.graph = HashBlob(stage.onnx);
-  for (const Blob& blob : stage.weights) stage.weight_bytes += blob.bytes;
-  for (const GeneratedBlob& generated : stage.generated) {
-    stage.weight_bytes += generated.blob.bytes;
-  }
+  RETURN_IF_ERROR(joiner.Finish());
   return stage;
 }
 

@@ -100,11 +100,12 @@ class DividedLayer {
     const routed = routing[`routed.${index}`]!.data as Floats;
     const routes = routing[`routes.${index}`]!.data as Floats;
     const experts = routes.length / rows;
-    const last: Feeds = {};
+    const total = new Float32Array(routed.length);
     for (const [g, group] of mixture.groups.entries()) {
       const sum = await this.#expertSum(g, group, routed, routes, rows, experts);
-      last[`expert_sum.${index}.${g}`] = floats(sum, [1, rows, width]);
+      for (const [i, value] of sum.entries()) total[i]! += value;
     }
+    const last: Feeds = { [`expert_sum.${index}`]: floats(total, [1, rows, width]) };
     const after = await this.#session(mixture.after);
     for (const name of after.inputNames) last[name] ??= routing[name]!;
     const out = await after.run(last);
