@@ -74,7 +74,7 @@ TEST(Codec, RefusesHeaders) {
   ExpectError(changed(0, 0), Code::kInvalidArgument, "SH");
   ExpectError(changed(2, 2), Code::kUnimplemented, "version 2");
   ExpectError(changed(3, 0), Code::kUnimplemented, "kind 0");
-  ExpectError(changed(3, 19), Code::kUnimplemented, "kind 19");
+  ExpectError(changed(3, 24), Code::kUnimplemented, "kind 24");
   ExpectError(changed(12, 200), Code::kInvalidArgument, "header says 200");
   ExpectError(DecodeStatus({}), Code::kInvalidArgument, "0 bytes");
   const ByteVector huge(kLimits.frame_bytes + 1);

@@ -9,7 +9,6 @@
 // All floats of a frame are finite, all strings are UTF-8.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -17,45 +16,11 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "wire/assignment_frames.h"
+#include "wire/expert_frames.h"
+#include "wire/kinds.h"
 
 namespace shoal::wire {
-
-inline constexpr uint16_t kMagic = 0x4853;  // "SH"
-inline constexpr uint8_t kVersion = 1;
-
-// Values are part of the protocol: never renumber.
-enum class Kind : uint8_t {
-  kHello = 1,
-  kProfile = 2,
-  kAssign = 3,
-  kReady = 4,
-  kOpen = 5,
-  kStep = 6,
-  kToken = 7,
-  kCancel = 8,
-  kRelease = 9,
-  kRollback = 10,
-  kKvExport = 11,
-  kKvImport = 12,
-  kReplay = 13,
-  kLeave = 14,
-  kPing = 15,
-  kError = 16,
-  kBye = 17,
-  kReport = 18,
-};
-
-struct Header {
-  Kind kind = Kind::kHello;
-  NodeId to;
-  NodeId from;
-  uint32_t body_bytes = 0;
-  bool operator==(const Header&) const = default;
-};
-// magic u16, version u8, kind u8, to u32, from u32, body_bytes u32.
-inline constexpr size_t kHeaderBytes = 16;
-
-using Sha256 = std::array<uint8_t, 32>;
 
 // --- Joining -----------------------------------------------------------------------------------
 
@@ -119,94 +84,7 @@ struct Profile {
   bool operator==(const Profile&) const = default;
 };
 
-// --- What a volunteer holds --------------------------------------------------------------------
-
-// A file that a stage's graph names as external data, or the graph itself.
-struct StageFile {
-  std::string location;  // As in the graph: the lower-case hex SHA-256 of the file.
-  std::string path;      // Where to fetch it: a path on the coordinator, "/blobs/<sha>".
-  uint64_t bytes = 0;
-  std::vector<Sha256> chunks;  // Of every 16 MiB, in order.
-
-  template <typename V, typename S>
-  static void Fields(V& visit, S& self) {
-    visit("location", self.location);
-    visit("path", self.path);
-    visit("bytes", self.bytes);
-    visit("chunks", self.chunks);
-  }
-  bool operator==(const StageFile&) const = default;
-};
-
-// The KV cache of one layer block: graph values past.{block}.key and so on.
-struct KvSlot {
-  uint32_t block = 0;
-  uint32_t heads = 0;      // KV heads.
-  uint32_t head_size = 0;  // Values per head and position, for key and for value each.
-
-  template <typename V, typename S>
-  static void Fields(V& visit, S& self) {
-    visit("block", self.block);
-    visit("heads", self.heads);
-    visit("head_size", self.head_size);
-  }
-  bool operator==(const KvSlot&) const = default;
-};
-
-// "Hold blocks [first, last)." first == last: hold nothing. Replaces the assignment before it;
-// sessions opened under an older generation are dropped.
-struct Assign {
-  static constexpr Kind kKind = Kind::kAssign;
-  uint32_t generation = 0;
-  uint32_t first = 0;
-  uint32_t last = 0;
-  uint32_t hidden = 0;     // Width H of a hidden state.
-  uint32_t vocab = 0;      // Width of the logits.
-  uint32_t positions = 0;  // Longest context served.
-  uint32_t max_rows = 0;   // Most rows of one step frame.
-  StageFile graph;
-  std::vector<StageFile> weights;
-  std::vector<KvSlot> kv;
-
-  template <typename V, typename S>
-  static void Fields(V& visit, S& self) {
-    visit("generation", self.generation);
-    visit("first", self.first);
-    visit("last", self.last);
-    visit("hidden", self.hidden);
-    visit("vocab", self.vocab);
-    visit("positions", self.positions);
-    visit("max_rows", self.max_rows);
-    visit("graph", self.graph);
-    visit("weights", self.weights);
-    visit("kv", self.kv);
-  }
-  bool operator==(const Assign&) const = default;
-};
-
-// Progress of an assignment; `done` when the stage has been built and has run once.
-struct Ready {
-  static constexpr Kind kKind = Kind::kReady;
-  uint32_t generation = 0;
-  bool done = false;
-  uint64_t bytes_done = 0;
-  uint64_t bytes_total = 0;
-  uint64_t bytes_fetched = 0;  // Of bytes_done, those that crossed the network just now.
-
-  template <typename V, typename S>
-  static void Fields(V& visit, S& self) {
-    visit("generation", self.generation);
-    visit("done", self.done);
-    visit("bytes_done", self.bytes_done);
-    visit("bytes_total", self.bytes_total);
-    visit("bytes_fetched", self.bytes_fetched);
-  }
-  bool operator==(const Ready&) const = default;
-};
-
 // --- Sessions ----------------------------------------------------------------------------------
-
-enum class HopType : uint8_t { kF32 = 1, kF16 = 2 };
 
 // "Keep KV for this session; send what you compute for it to `next`." Opening a known session with
 // a newer epoch keeps the KV of positions below `keep` and drops the rest.
@@ -570,9 +448,9 @@ struct Report {
   bool operator==(const Report&) const = default;
 };
 
-using Body =
-    std::variant<Hello, Profile, Assign, Ready, Open, Step, Token, Cancel, Release, Rollback,
-                 KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye, Report>;
+using Body = std::variant<Hello, Profile, Assign, Ready, Open, Step, Token, Cancel, Release,
+                          Rollback, KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye,
+                          Report, ExpertTable, ExpertRows, ExpertSums, ExpertRefusal, ExpertUsage>;
 
 struct Frame {
   NodeId to;

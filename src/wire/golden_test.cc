@@ -121,6 +121,12 @@ struct Describer {
     if constexpr (std::is_same_v<T, Measure>) return "Measure";
     if constexpr (std::is_same_v<T, StageFile>) return "StageFile";
     if constexpr (std::is_same_v<T, KvSlot>) return "KvSlot";
+    if constexpr (std::is_same_v<T, StagePart>) return "StagePart";
+    if constexpr (std::is_same_v<T, ExpertPart>) return "ExpertPart";
+    if constexpr (std::is_same_v<T, ExpertRange>) return "ExpertRange";
+    if constexpr (std::is_same_v<T, ExpertHolder>) return "ExpertHolder";
+    if constexpr (std::is_same_v<T, ExpertChoice>) return "ExpertChoice";
+    if constexpr (std::is_same_v<T, ExpertGroupUse>) return "ExpertGroupUse";
     if constexpr (std::is_same_v<T, Row>) return "Row";
     if constexpr (std::is_same_v<T, Sampling>) return "Sampling";
     if constexpr (std::is_same_v<T, TokenBias>) return "TokenBias";

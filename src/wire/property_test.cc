@@ -84,7 +84,44 @@ void MakeFit(Assign& assign) {
   assign.first %= 1000;
   assign.last = assign.first + 5;
   for (KvSlot& slot : assign.kv) slot.block = assign.first + slot.block % 5;
+  for (size_t i = 0; i < assign.parts.size(); ++i) {
+    assign.parts[i].block = assign.first + static_cast<uint32_t>(i);
+    assign.parts[i].experts |= 1;
+  }
+  if (!assign.kv.empty() || !assign.parts.empty()) return assign.experts.clear();
+  assign.last = assign.first;
+  for (size_t i = 0; i < assign.experts.size(); ++i) {
+    ExpertPart& part = assign.experts[i];
+    part.block = static_cast<uint32_t>(3 * i);
+    part.experts = part.experts % 1000 + 100;
+    part.groups.resize(part.groups.size() + 1);
+    for (uint32_t g = 0; g < part.groups.size(); ++g) part.groups[g] = {2 * g, 10 * g, 1 + g};
+  }
 }
+void MakeFit(ExpertTable& table) {
+  for (uint32_t i = 0; i < table.holders.size(); ++i) {
+    table.holders[i].block = 7 + i / 3;
+    table.holders[i].group = i % 3;
+    table.holders[i].first = i % 3 * 4;
+    table.holders[i].count = 4;
+  }
+}
+void MakeFit(ExpertRows& rows) {
+  rows.rows = static_cast<uint32_t>(rows.choices.size() / 2 + 1);
+  rows.width = rows.width % 9 + 1;
+  rows.choices.resize(2 * rows.rows);
+  for (uint32_t i = 0; i < rows.choices.size(); ++i) {
+    rows.choices[i] = {i / 2, i % 2 + i, rows.choices[i].weight};
+    if (rows.choices[i].weight == 0) rows.choices[i].weight = 1;
+  }
+  rows.payload.assign(size_t{rows.rows} * rows.width * (rows.type == HopType::kF16 ? 2 : 4), 0x5A);
+}
+void MakeFit(ExpertSums& sums) {
+  sums.rows = sums.rows % 4096 + 1;
+  sums.width = sums.width % 9 + 1;
+  sums.payload.assign(size_t{sums.rows} * sums.width * (sums.type == HopType::kF16 ? 2 : 4), 0x5A);
+}
+void MakeFit(ExpertRefusal& refusal) { refusal.code = static_cast<uint8_t>(refusal.code % 14 + 1); }
 void MakeFit(Open& open) { open.keep = std::min(open.keep, open.capacity); }
 void MakeFit(KvExport& kv) {
   kv.last = (kv.first %= 1000) + 1;

@@ -123,6 +123,39 @@ Status Check(const Profile& profile) {
   return CheckSize("profile.cached", profile.cached.size(), kLimits.list_items);
 }
 
+// Parts and experts in order of their blocks.
+Status CheckParts(const Assign& assign) {
+  RETURN_IF_ERROR(CheckSize("assign.parts", assign.parts.size(), kLimits.list_items));
+  for (size_t i = 0; i < assign.parts.size(); ++i) {
+    const StagePart& part = assign.parts[i];
+    if (part.block < assign.first || part.block >= assign.last || part.experts == 0 ||
+        (i > 0 && part.block <= assign.parts[i - 1].block)) {
+      return InvalidAt(i, "assign.parts", ".block: ", part.block, " with ", part.experts,
+                       " experts, in a stage [", assign.first, ", ", assign.last, ")");
+    }
+  }
+  RETURN_IF_ERROR(CheckSize("assign.experts", assign.experts.size(), kLimits.list_items));
+  for (size_t i = 0; i < assign.experts.size(); ++i) {
+    const ExpertPart& part = assign.experts[i];
+    const bool follows = i == 0 || part.block > assign.experts[i - 1].block;
+    if (!follows || part.groups.empty() || assign.first != assign.last) {
+      return InvalidAt(i, "assign.experts", ".block: ", part.block);
+    }
+    uint64_t end = 0;
+    for (const ExpertRange& range : part.groups) {
+      const bool is_next = &range == &part.groups.front() || range.group > (&range - 1)->group;
+      if (!is_next || range.first < end || range.count == 0) {
+        return InvalidAt(i, "assign.experts", ".groups: group ", range.group);
+      }
+      end = uint64_t{range.first} + range.count;
+    }
+    if (end > part.experts || part.experts > kLimits.list_items) {
+      return InvalidAt(i, "assign.experts", ": ", end, " of ", part.experts, " experts");
+    }
+  }
+  return {};
+}
+
 Status Check(const Assign& assign) {
   RETURN_IF_ERROR(CheckRange("assign", "first", assign.first, "last", assign.last, true));
   RETURN_IF_ERROR(CheckSize("assign.weights", assign.weights.size(), kLimits.list_items));
@@ -133,7 +166,81 @@ Status Check(const Assign& assign) {
                        assign.first, ", ", assign.last, ")");
     }
   }
-  return CheckSize("assign.kv", assign.kv.size(), kLimits.list_items);
+  RETURN_IF_ERROR(CheckSize("assign.kv", assign.kv.size(), kLimits.list_items));
+  return CheckParts(assign);
+}
+
+Status CheckPayload(std::string_view frame, HopType type, uint32_t rows, uint32_t width,
+                    size_t bytes) {
+  if (!EnumName(type)) return Invalid(StrCat(frame, ".type: not known"));
+  if (rows == 0 || width == 0) return Invalid(StrCat(frame, ": no rows, or rows of nothing"));
+  RETURN_IF_ERROR(CheckSize(StrCat(frame, ".rows"), rows, kLimits.rows));
+  const uint64_t needed = uint64_t{rows} * width * ElementBytes(type);
+  if (bytes == needed) return {};
+  return Invalid(StrCat(frame, ".payload: ", bytes, " bytes; ", rows, " rows of ", width, " ",
+                        *EnumName(type), " need ", needed));
+}
+
+Status Check(const ExpertTable& table) {
+  if (!EnumName(table.hop)) return Invalid("expert-table.hop: not known");
+  RETURN_IF_ERROR(CheckSize("expert-table.holders", table.holders.size(), kLimits.list_items));
+  uint64_t end = 0;
+  for (size_t i = 0; i < table.holders.size(); ++i) {
+    const ExpertHolder& holder = table.holders[i];
+    const bool is_first = i == 0 || holder.block > table.holders[i - 1].block;
+    const bool follows = is_first ? holder.group == 0 && holder.first == 0
+                                  : holder.block == table.holders[i - 1].block &&
+                                        holder.group == table.holders[i - 1].group + 1 &&
+                                        holder.first == end;
+    if (!follows || holder.count == 0) {
+      return InvalidAt(i, "expert-table.holders", ": group ", holder.group, " of block ",
+                       holder.block, " with experts ", holder.first, " + ", holder.count,
+                       " does not follow the one before it");
+    }
+    end = uint64_t{holder.first} + holder.count;
+    if (end > kLimits.list_items)
+      return InvalidAt(i, "expert-table.holders", ": ", end, " experts");
+  }
+  return {};
+}
+
+// Rows in order, each with choices in order.
+Status CheckChoices(const ExpertRows& rows) {
+  RETURN_IF_ERROR(CheckSize("expert-rows.choices", rows.choices.size(), kLimits.list_items));
+  uint32_t row = 0;
+  for (size_t i = 0; i < rows.choices.size(); ++i) {
+    const ExpertChoice& choice = rows.choices[i];
+    const bool stays = i > 0 && choice.row == row && choice.expert > rows.choices[i - 1].expert;
+    const bool moves = i == 0 ? choice.row == 0 : choice.row == row + 1;
+    if ((!stays && !moves) || choice.weight == 0) {
+      return InvalidAt(i, "expert-rows.choices", ": expert ", choice.expert, " of row ", choice.row,
+                       " with weight ", choice.weight, " does not follow the one before it");
+    }
+    row = choice.row;
+  }
+  if (rows.choices.empty() || row != rows.rows - 1) {
+    return Invalid(StrCat("expert-rows.choices: not for all of ", rows.rows, " rows"));
+  }
+  return {};
+}
+
+Status Check(const ExpertRows& rows) {
+  RETURN_IF_ERROR(
+      CheckPayload("expert-rows", rows.type, rows.rows, rows.width, rows.payload.size()));
+  return CheckChoices(rows);
+}
+
+Status Check(const ExpertSums& sums) {
+  return CheckPayload("expert-sums", sums.type, sums.rows, sums.width, sums.payload.size());
+}
+
+Status Check(const ExpertRefusal& refusal) {
+  if (IsValidCode(refusal.code)) return {};
+  return Invalid(StrCat("expert-refusal.code: ", refusal.code, " is not known"));
+}
+
+Status Check(const ExpertUsage& usage) {
+  return CheckSize("expert-usage.groups", usage.groups.size(), kLimits.list_items);
 }
 
 Status Check(const Open& open) {
