@@ -19,6 +19,8 @@ constexpr uint32_t kWidthMax = 1 << 20;
 constexpr uint32_t kVocabMax = 1 << 24;
 constexpr uint32_t kPositionsMax = 1 << 24;
 constexpr size_t kFilesMax = 1 << 16;
+constexpr uint32_t kExpertsMax = 65536;
+constexpr uint64_t kRoutesMax = 16u << 20;  // Of a step, in all.
 constexpr uint32_t kHeadsMax = 4096;
 constexpr uint32_t kHeadSizeMax = 65536;
 // Below the codec's 64 MiB a frame, with room for rows and sampling.
@@ -49,7 +51,8 @@ Status CheckFile(const wire::StageFile& file) {
 }
 
 Status CheckShape(const wire::Assign& assign) {
-  RETURN_IF_ERROR(Ensure(assign.first < assign.last && assign.last - assign.first <= kBlocksMax,
+  RETURN_IF_ERROR(Ensure(assign.first <= assign.last && assign.last - assign.first <= kBlocksMax &&
+                             HoldsStage(assign) == assign.experts.empty(),
                          StrCat("blocks [", assign.first, ", ", assign.last, ")")));
   RETURN_IF_ERROR(Ensure(Within(assign.hidden, kWidthMax), StrCat("hidden width ", assign.hidden)));
   RETURN_IF_ERROR(Ensure(Within(assign.vocab, kVocabMax), StrCat("vocabulary ", assign.vocab)));
@@ -73,14 +76,40 @@ Status CheckKv(const wire::Assign& assign) {
   return {};
 }
 
+// The codec has seen to their order.
+Status CheckParts(const wire::Assign& assign) {
+  RETURN_IF_ERROR(Ensure(assign.parts.size() <= kBlocksMax && assign.experts.size() <= kBlocksMax,
+                         "too many parts"));
+  const auto fits = [&](uint32_t experts) {
+    return Within(experts, kExpertsMax) && uint64_t{assign.max_rows} * experts <= kRoutesMax;
+  };
+  for (const wire::StagePart& part : assign.parts) {
+    RETURN_IF_ERROR(Ensure(fits(part.experts), StrCat(part.experts, " experts of a layer")));
+  }
+  for (const wire::ExpertPart& part : assign.experts) {
+    RETURN_IF_ERROR(Ensure(fits(part.experts), StrCat(part.experts, " experts of a layer")));
+  }
+  return {};
+}
+
 }  // namespace
 
 uint64_t FileBytes(const wire::Assign& assign) {
-  uint64_t sum = assign.graph.bytes;
-  for (const wire::StageFile& file : assign.weights) {
+  uint64_t sum = 0;
+  const auto add = [&sum](const wire::StageFile& file) {
     sum = file.bytes > UINT64_MAX - sum ? UINT64_MAX : sum + file.bytes;
-  }
+  };
+  for (const wire::StageFile& file : GraphsOf(assign)) add(file);
+  for (const wire::StageFile& file : assign.weights) add(file);
   return sum;
+}
+
+std::vector<wire::StageFile> GraphsOf(const wire::Assign& assign) {
+  std::vector<wire::StageFile> graphs;
+  if (HoldsStage(assign)) graphs.push_back(assign.graph);
+  for (const wire::StagePart& part : assign.parts) graphs.push_back(part.graph);
+  for (const wire::ExpertPart& part : assign.experts) graphs.push_back(part.graph);
+  return graphs;
 }
 
 uint64_t KvBytesPerPosition(const wire::Assign& assign) {
@@ -94,12 +123,16 @@ uint64_t KvBytesPerPosition(const wire::Assign& assign) {
 Status CheckAssign(const wire::Assign& assign, uint64_t memory_bytes) {
   if (HoldsNothing(assign)) return {};
   RETURN_IF_ERROR(CheckShape(assign));
-  RETURN_IF_ERROR(CheckFile(assign.graph));
-  RETURN_IF_ERROR(Ensure(assign.graph.bytes <= kGraphBytesMax,
-                         StrCat("a graph of ", assign.graph.bytes, " bytes")));
+  RETURN_IF_ERROR(CheckParts(assign));
+  std::set<std::string> locations;
+  for (const wire::StageFile& graph : GraphsOf(assign)) {
+    RETURN_IF_ERROR(CheckFile(graph));
+    RETURN_IF_ERROR(
+        Ensure(graph.bytes <= kGraphBytesMax, StrCat("a graph of ", graph.bytes, " bytes")));
+    RETURN_IF_ERROR(Ensure(locations.insert(graph.location).second, "a graph is named twice"));
+  }
   RETURN_IF_ERROR(
       Ensure(assign.weights.size() <= kFilesMax, StrCat(assign.weights.size(), " weight files")));
-  std::set<std::string_view> locations;
   for (const wire::StageFile& file : assign.weights) {
     RETURN_IF_ERROR(CheckFile(file));
     RETURN_IF_ERROR(Ensure(locations.insert(file.location).second, "a weight file is named twice"));
@@ -107,8 +140,9 @@ Status CheckAssign(const wire::Assign& assign, uint64_t memory_bytes) {
   RETURN_IF_ERROR(CheckKv(assign));
   if (const uint64_t needed = FileBytes(assign); needed > memory_bytes) {
     return Fail(Code::kResourceExhausted,
-                StrCat("blocks [", assign.first, ", ", assign.last, ") need ", needed, " bytes, ",
-                       memory_bytes, " are lent"));
+                StrCat(HoldsStage(assign) ? StrCat("blocks [", assign.first, ", ", assign.last, ")")
+                                          : std::string("experts"),
+                       " need ", needed, " bytes, ", memory_bytes, " are lent"));
   }
   return {};
 }

@@ -2,15 +2,22 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "base/result.h"
 #include "wire/frames.h"
 
 namespace shoal::volunteer {
 
-inline bool HoldsNothing(const wire::Assign& assign) { return assign.first == assign.last; }
+inline bool HoldsStage(const wire::Assign& assign) { return assign.first != assign.last; }
+inline bool HoldsNothing(const wire::Assign& assign) {
+  return !HoldsStage(assign) && assign.experts.empty();
+}
 
-// Of the files together; saturates, since an assignment is hostile until it has been checked.
+// The graphs of a stage's parts, or of experts, in order.
+std::vector<wire::StageFile> GraphsOf(const wire::Assign& assign);
+
+// Of all files together; saturates, since an assignment is hostile until it has been checked.
 uint64_t FileBytes(const wire::Assign& assign);
 
 // Bytes that one position of one session takes in the KV caches of the stage.

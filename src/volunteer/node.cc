@@ -8,7 +8,10 @@
 
 #include "base/str_cat.h"
 #include "net/client.h"
+#include "volunteer/divided_steps.h"
+#include "volunteer/expert_holder.h"
 #include "volunteer/outbox.h"
+#include "volunteer/session_gate.h"
 #include "volunteer/session_table.h"
 #include "volunteer/stage_keeper.h"
 #include "volunteer/step.h"
@@ -71,7 +74,15 @@ struct Node::Impl {
         cache(std::move(blob_cache)),
         pool(options.threads),
         work(event_loop),
+        gate(queue),
         outbox([this](std::shared_ptr<const ByteVector> bytes) { link.Send(std::move(bytes)); }),
+        divided({.loop = loop, .work = work, .queue = queue, .outbox = outbox}),
+        experts({.loop = loop, .work = work, .queue = queue, .outbox = outbox},
+                [this](const ExpertHolder::Served& served) {
+                  ++counters.steps;
+                  counters.rows += served.rows;
+                  counters.compute_us += served.compute_us;
+                }),
         keeper({.loop = loop,
                 .work = work,
                 .cache = cache,
@@ -146,7 +157,10 @@ struct Node::Impl {
       return {};
     }
     // Another number: the coordinator does not know us any more, nor our sessions.
-    if (node != outbox.node) keeper.Forget();
+    if (node != outbox.node) {
+      keeper.Forget();
+      divided.DropAll();
+    }
     outbox.node = node;
     resume_token = hello.resume_token;
     welcomed = true;
@@ -213,13 +227,18 @@ struct Node::Impl {
       return Fail(Code::kInvalidArgument,
                   StrCat("a frame for node ", frame.to.value, " came to node ", outbox.node.value));
     }
-    if (auto* assign = std::get_if<wire::Assign>(&body)) return keeper.Assign(std::move(*assign));
+    if (auto* assign = std::get_if<wire::Assign>(&body)) {
+      const Status status = keeper.Assign(std::move(*assign));
+      if (!keeper.held()) divided.DropAll();
+      return status;
+    }
     if (const auto* open = std::get_if<wire::Open>(&body)) return OnOpen(*open);
     if (auto* step = std::get_if<wire::Step>(&body)) {
       return OnStep(std::move(*step), bytes, arrived_us);
     }
     if (const auto* cancel = std::get_if<wire::Cancel>(&body)) {
       sessions.Cancel(*cancel);
+      divided.DropUnwanted();
       return {};
     }
     if (const auto* release = std::get_if<wire::Release>(&body)) {
@@ -227,6 +246,25 @@ struct Node::Impl {
       return {};
     }
     if (const auto* rollback = std::get_if<wire::Rollback>(&body)) return OnRollback(*rollback);
+    if (auto* table = std::get_if<wire::ExpertTable>(&body)) {
+      if (frame.from != kCoordinator) {
+        return Fail(Code::kPermissionDenied, "only the coordinator says who holds experts");
+      }
+      divided.OnTable(std::move(*table));
+      return {};
+    }
+    if (auto* rows = std::get_if<wire::ExpertRows>(&body)) {
+      experts.OnRows(keeper.held(), frame.from, std::move(*rows), bytes);
+      return {};
+    }
+    if (const auto* sums = std::get_if<wire::ExpertSums>(&body)) {
+      divided.OnSums(frame.from, *sums);
+      return {};
+    }
+    if (const auto* refusal = std::get_if<wire::ExpertRefusal>(&body)) {
+      divided.OnRefusal(frame.from, *refusal);
+      return {};
+    }
     if (std::holds_alternative<wire::KvExport>(body) ||
         std::holds_alternative<wire::KvImport>(body) ||
         std::holds_alternative<wire::Replay>(body)) {
@@ -237,12 +275,13 @@ struct Node::Impl {
 
   // --- Sessions --------------------------------------------------------------------------------
 
-  // Queues `job` for the work thread, and what is to be done with its status. Nothing happens when
-  // the stage has been replaced by then.
-  void OnStage(std::function<Status(StageRunner&)> job, std::function<void(Status)> then) {
-    queue.PushAlways(0, [this, held = keeper.held(), job = std::move(job),
-                         then = std::move(then)](WorkQueue::Done done) {
-      if (!held || held != keeper.held()) return done();
+  // Queues `job` of a session for the work thread, and what is to be done with its status. Nothing
+  // happens when the stage has been replaced by then.
+  void OnStage(SessionId id, std::function<Status(StageRunner&)> job,
+               std::function<void(Status)> then) {
+    InTurn(id, [this, held = keeper.held(), job = std::move(job),
+                then = std::move(then)](WorkQueue::Done done) {
+      if (!held || held != keeper.held() || !held->runner) return done();
       const auto status = std::make_shared<Status>();
       work.Do([held, job, status] { *status = job(*held->runner); },
               [status, then, done = std::move(done)] {
@@ -252,19 +291,33 @@ struct Node::Impl {
     });
   }
 
+  // Queues work for one session that takes one turn.
+  void InTurn(SessionId id, WorkQueue::Work piece) {
+    gate.PushAlways({id}, 0,
+                    [piece = std::move(piece)](WorkQueue::Done leave, SessionGate::Done done) {
+                      piece([leave = std::move(leave), done = std::move(done)] {
+                        leave();
+                        done();
+                      });
+                    });
+  }
+
   Status OnOpen(const wire::Open& open) {
     ASSIGN_OR_RETURN(const SessionTable::Opened opened, sessions.Open(open));
+    divided.DropUnwanted();
     if (!opened.is_new) {
       Truncate(open.session, open.epoch, open.keep);
       return {};
     }
     const SessionPtr session = opened.session;
-    OnStage([session](StageRunner& runner) { return runner.Open(session->kv, session->capacity); },
-            [this, session, epoch = open.epoch](Status status) {
-              if (status) return;
-              events.on_problem(status.error());
-              outbox.TellError(status.error(), {.session = session->id, .epoch = epoch});
-            });
+    OnStage(
+        session->id,
+        [session](StageRunner& runner) { return runner.Open(session->kv, session->capacity); },
+        [this, session, epoch = open.epoch](Status status) {
+          if (status) return;
+          events.on_problem(status.error());
+          outbox.TellError(status.error(), {.session = session->id, .epoch = epoch});
+        });
     return {};
   }
 
@@ -277,7 +330,7 @@ struct Node::Impl {
   // Forgets positions from `length` on, once what is queued has been done. An error frame answers
   // when fewer are there.
   void Truncate(SessionId id, Epoch epoch, uint32_t length) {
-    queue.PushAlways(0, [this, held = keeper.held(), id, epoch, length](WorkQueue::Done done) {
+    InTurn(id, [this, held = keeper.held(), id, epoch, length](WorkQueue::Done done) {
       const SessionPtr session = sessions.Find(id);
       if (!held || held != keeper.held() || !session || session->epoch != epoch) return done();
       if (length > session->length) {
@@ -295,12 +348,14 @@ struct Node::Impl {
   void OnRelease(SessionId id) {
     const SessionPtr session = sessions.Release(id);
     if (!session) return;
-    OnStage([kv = session->kv](StageRunner& runner) { return runner.Release(kv); },
-            [](const Status&) {});
+    divided.DropUnwanted();
+    OnStage(
+        id, [kv = session->kv](StageRunner& runner) { return runner.Release(kv); },
+        [](const Status&) {});
   }
 
   Status OnStep(wire::Step step, size_t bytes, int64_t arrived_us) {
-    if (!keeper.held()) {
+    if (!keeper.held() || !keeper.held()->runner) {
       return Fail(Code::kFailedPrecondition, "no stage is held here; steps cannot be run");
     }
     const auto arrived =
@@ -308,11 +363,18 @@ struct Node::Impl {
                                                         .bytes = bytes,
                                                         .arrived_us = arrived_us,
                                                         .decode_us = loop.NowUs() - arrived_us});
-    return queue.Push(bytes, [this, held = keeper.held(), arrived](WorkQueue::Done done) {
-      // A newer assignment has dropped every session of this one.
-      if (held != keeper.held()) return done();
-      RunStep(held, arrived, std::move(done));
-    });
+    std::vector<SessionId> of;
+    for (const wire::Row& row : arrived->step.rows) {
+      if (of.empty() || of.back() != row.session) of.push_back(row.session);
+    }
+    return gate.Push(
+        std::move(of), bytes,
+        [this, held = keeper.held(), arrived](WorkQueue::Done leave, SessionGate::Done done) {
+          // A newer assignment has dropped every session of this one.
+          if (held == keeper.held()) return RunStep(held, arrived, leave, done);
+          leave();
+          done();
+        });
   }
 
   struct ArrivedStep {
@@ -330,28 +392,21 @@ struct Node::Impl {
   }
 
   void RunStep(const HeldStagePtr& held, const std::shared_ptr<const ArrivedStep>& arrived,
-               WorkQueue::Done done) {
+               WorkQueue::Done leave, const SessionGate::Done& done) {
     const int64_t start_us = loop.NowUs();
     const auto admitted =
         std::make_shared<const AdmittedStep>(AdmitStep(ContextOf(*held), arrived->step));
-    if (admitted->groups.empty()) return done();
+    if (admitted->groups.empty()) {
+      leave();
+      return done();
+    }
     const int64_t admit_us = loop.NowUs() - start_us;
-    struct Ran {
-      RunResult result;
-      uint64_t compute_us = 0;
-    };
-    const auto ran = std::make_shared<Ran>();
-    work.Do(
-        [held, admitted, ran, &clock = loop] {
-          const int64_t from_us = clock.NowUs();
-          ran->result = held->runner->Run(admitted->request);
-          ran->compute_us = static_cast<uint64_t>(clock.NowUs() - from_us);
-        },
-        [this, held, arrived, admitted, ran, start_us, admit_us, done = std::move(done)] {
-          const uint64_t compute_us = ran->compute_us;
+    divided.Run(
+        held, admitted, std::move(leave),
+        [this, held, arrived, admitted, start_us, admit_us, done](RunResult result, StepCost cost) {
           const int64_t ran_us = loop.NowUs();
-          const StepDone step =
-              FinishStep(ContextOf(*held), arrived->step, *admitted, std::move(ran->result));
+          StepDone step = FinishStep(ContextOf(*held), arrived->step, *admitted, std::move(result));
+          step.bytes_out += cost.bytes_out;
           const wire::Row& first = arrived->step.rows[admitted->groups[0].first_row];
           const auto encode_us =
               static_cast<uint64_t>(arrived->decode_us + admit_us + loop.NowUs() - ran_us);
@@ -363,14 +418,14 @@ struct Node::Impl {
                            .first = held->assign.first,
                            .last = held->assign.last,
                            .queue_us = static_cast<uint64_t>(start_us - arrived->arrived_us),
-                           .compute_us = compute_us,
+                           .compute_us = cost.compute_us,
                            .encode_us = encode_us,
                            .bytes_in = arrived->bytes,
                            .bytes_out = step.bytes_out});
           ++counters.steps;
           counters.rows += step.rows;
           counters.tokens += step.tokens;
-          counters.compute_us += compute_us;
+          counters.compute_us += cost.compute_us;
           done();
         });
   }
@@ -384,7 +439,10 @@ struct Node::Impl {
   SessionTable sessions;
   WorkQueue queue;
   WorkThread work;
+  SessionGate gate;
   Outbox outbox;
+  DividedSteps divided;
+  ExpertHolder experts;
   StageKeeper keeper;
   Link link;
   net::Timer leave_limit;

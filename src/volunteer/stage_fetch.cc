@@ -21,7 +21,7 @@ struct StageFetch::State : std::enable_shared_from_this<State> {
         origin(std::move(where)),
         checked(checked_files),
         callbacks(std::move(told)) {
-    files.push_back(assign.graph);
+    files = GraphsOf(assign);
     files.insert(files.end(), assign.weights.begin(), assign.weights.end());
     downloads.resize(files.size());
     progress.bytes_total = FileBytes(assign);

@@ -8,7 +8,16 @@
 namespace shoal::volunteer {
 
 namespace {
+
 constexpr int64_t kProgressEveryUs = 200'000;
+
+// What tells one assignment's graphs from another's: their hashes.
+std::string NamesOf(const wire::Assign& assign) {
+  std::string names;
+  for (const wire::StageFile& graph : GraphsOf(assign)) names += graph.location;
+  return names;
+}
+
 }  // namespace
 
 StageKeeper::StageKeeper(Parts parts, StageKeeperEvents events)
@@ -55,8 +64,8 @@ void StageKeeper::Forget() {
 void StageKeeper::Fetched(uint64_t load, Result<StagePaths> paths) {
   if (!paths) return Failed(load, paths.error());
   OnProgress(progress_, true);
-  // The same graph, the same weights: they are named in it by their hashes.
-  if (built_.graph == newest_.graph.location) return Hold(load);
+  // The same graphs, the same weights: they are named in them by their hashes.
+  if (built_.graphs == NamesOf(newest_)) return Hold(load);
   built_ = {};
   Build(load, *paths);
 }
@@ -65,21 +74,31 @@ void StageKeeper::Fetched(uint64_t load, Result<StagePaths> paths) {
 void StageKeeper::Build(uint64_t load, const StagePaths& paths) {
   parts_.queue.PushAlways(0, [this, load, paths](WorkQueue::Done done) {
     if (load != load_) return done();
-    const auto runner = std::make_shared<Result<std::unique_ptr<StageRunner>>>();
-    parts_.work.Do(
-        [runner, paths, assign = newest_, parallel = &parts_.parallel, exact = parts_.exact] {
-          *runner = StageRunner::Load(assign, paths, *parallel, exact);
-        },
-        [this, load, runner, done = std::move(done)] {
-          if (load == load_ && !*runner) {
-            Failed(load, runner->error());
-          } else if (load == load_) {
-            built_ = {newest_.graph.location, std::move(**runner)};
-            Hold(load);
-          }
-          done();
-        });
+    const auto built = std::make_shared<Result<Built>>();
+    parts_.work.Do([built, paths, assign = newest_, parallel = &parts_.parallel,
+                    exact = parts_.exact] { *built = BuildFrom(assign, paths, *parallel, exact); },
+                   [this, load, built, done = std::move(done)] {
+                     if (load == load_ && !*built) {
+                       Failed(load, built->error());
+                     } else if (load == load_) {
+                       built_ = *std::move(*built);
+                       Hold(load);
+                     }
+                     done();
+                   });
   });
+}
+
+Result<StageKeeper::Built> StageKeeper::BuildFrom(const wire::Assign& assign,
+                                                  const StagePaths& paths,
+                                                  engine::Parallel& parallel, bool exact) {
+  Built built{.graphs = NamesOf(assign), .runner = nullptr, .experts = nullptr};
+  if (HoldsStage(assign)) {
+    ASSIGN_OR_RETURN(built.runner, StageRunner::Load(assign, paths, parallel, exact));
+  } else {
+    ASSIGN_OR_RETURN(built.experts, ExpertRunner::Load(assign, paths, parallel, exact));
+  }
+  return built;
 }
 
 void StageKeeper::Hold(uint64_t load) {
@@ -87,13 +106,13 @@ void StageKeeper::Hold(uint64_t load) {
   is_loading_ = false;
   const bool holds = !HoldsNothing(newest_);
   const uint64_t weight_bytes = holds ? FileBytes(newest_) : 0;
-  if (holds) {
+  if (holds) held_ = std::make_shared<const HeldStage>(newest_, built_.runner, built_.experts);
+  if (HoldsStage(newest_)) {
     parts_.sessions.Reset({.generation = newest_.generation,
                            .has_head = built_.runner->has_head(),
                            .positions = newest_.positions,
                            .kv_bytes_per_position = KvBytesPerPosition(newest_),
                            .kv_bytes_max = parts_.memory_bytes - weight_bytes});
-    held_ = std::make_shared<const HeldStage>(newest_, built_.runner);
   }
   TellReady(true, weight_bytes, 0);
   events_.on_holding(newest_.first, newest_.last, weight_bytes);

@@ -10,6 +10,7 @@
 
 #include "net/event_loop.h"
 #include "volunteer/blob_cache.h"
+#include "volunteer/expert_runner.h"
 #include "volunteer/outbox.h"
 #include "volunteer/session_table.h"
 #include "volunteer/stage_fetch.h"
@@ -19,16 +20,19 @@
 
 namespace shoal::volunteer {
 
-// A stage in use. Steps hold on to it, so that a newer assignment does not take it from under them.
+// A stage in use, or experts; of the two runners one is null. Work holds on to it, so that a newer
+// assignment does not take it from under it.
 struct HeldStage {
   wire::Assign assign;
   std::shared_ptr<StageRunner> runner;
+  std::shared_ptr<ExpertRunner> experts;
 };
 using HeldStagePtr = std::shared_ptr<const HeldStage>;
 
 struct StageKeeperEvents {
   std::function<void(const LoadProgress&)> on_progress;
-  // Blocks [first, last) are ready; equal: nothing is held. `weight_bytes`: of its files.
+  // Blocks [first, last) are ready; equal: nothing, or experts, if there are weights.
+  // `weight_bytes`: of its files.
   std::function<void(uint32_t first, uint32_t last, uint64_t weight_bytes)> on_holding;
   std::function<void(const Error&)> on_problem;
 };
@@ -61,11 +65,14 @@ class StageKeeper {
   void Forget();
 
  private:
-  // What was built last, and from which graph.
+  // What was built last, and from which graphs.
   struct Built {
-    std::string graph;
+    std::string graphs;
     std::shared_ptr<StageRunner> runner;
+    std::shared_ptr<ExpertRunner> experts;
   };
+  static Result<Built> BuildFrom(const wire::Assign& assign, const StagePaths& paths,
+                                 engine::Parallel& parallel, bool exact);
 
   void Fetched(uint64_t load, Result<StagePaths> paths);
   void Build(uint64_t load, const StagePaths& paths);

@@ -30,13 +30,17 @@ struct RowGroup {
 struct RunRequest {
   std::vector<RowGroup> groups;
   std::vector<int32_t> tokens;  // [rows]
-  std::vector<float> hidden;    // [rows, hidden size]
+  std::vector<float> hidden;    // [rows, the part's input width]
 };
 
-// In the order of the request's groups: hidden states [rows, hidden size], or logits [logit_rows,
-// vocab]. A group that failed has left its KV cache as it was.
+// In the order of the request's groups: [rows, the part's output width], or logits [logit_rows,
+// vocab]. The KV cache of a group that failed is as it was before the stage's first part.
 using RunResult = std::vector<Result<std::vector<float>>>;
 
+// A stage whose experts are elsewhere runs in parts, one more than it has divided layers: the
+// output of each but the last is [residual, routed, routes] of its layer, the input of each but
+// the first [residual, routed where the part takes it, expert_sum].
+//
 // One call at a time, from any thread.
 class StageRunner {
  public:
@@ -47,22 +51,24 @@ class StageRunner {
                                                    const StagePaths& paths,
                                                    engine::Parallel& parallel, bool exact);
 
-  bool has_head() const { return stage_->shape().gives_logits; }
+  bool has_head() const { return parts_.back()->shape().gives_logits; }
+  size_t parts() const { return parts_.size(); }
   // As the engine's.
-  Status Open(SessionId kv, uint32_t capacity) { return stage_->Open(kv, capacity); }
-  Status Rollback(SessionId kv, uint32_t length) { return stage_->Rollback(kv, length); }
-  Status Release(SessionId kv) { return stage_->Release(kv); }
+  Status Open(SessionId kv, uint32_t capacity);
+  Status Rollback(SessionId kv, uint32_t length);
+  Status Release(SessionId kv);
   // All groups in one run; one by one only to find those that fail.
-  RunResult Run(const RunRequest& request);
+  RunResult Run(size_t part, const RunRequest& request);
 
  private:
   StageRunner() = default;
   Status WarmUp();
-  Result<std::vector<std::vector<float>>> RunGroups(std::span<const RowGroup> groups,
+  Result<std::vector<std::vector<float>>> RunGroups(engine::Stage& stage,
+                                                    std::span<const RowGroup> groups,
                                                     const engine::Input& input);
 
   std::unique_ptr<store::StageWeights> weights_;
-  std::unique_ptr<engine::Stage> stage_;
+  std::vector<std::unique_ptr<engine::Stage>> parts_;
 };
 
 }  // namespace shoal::volunteer
