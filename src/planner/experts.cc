@@ -1,0 +1,229 @@
+#include "planner/experts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/check.h"
+
+namespace shoal::planner {
+
+namespace {
+
+constexpr uint64_t kChoiceBytes = 12;   // Of an ExpertChoice on the wire.
+constexpr uint64_t kRequestBytes = 64;  // Header and fields of a request, or of an answer.
+
+// A node while groups are being given out.
+struct Room {
+  const ExpertNode* node = nullptr;
+  uint64_t free_bytes = 0;
+  std::vector<ExpertSlot> slots;
+};
+
+uint64_t Needed(uint64_t bytes, const ExpertLimits& limits) {
+  return bytes / 100 * limits.weight_percent + bytes % 100 * limits.weight_percent / 100;
+}
+
+std::vector<Room> MakeRooms(const std::vector<ExpertLayer>& layers,
+                            const std::vector<ExpertNode>& nodes, const ExpertLimits& limits,
+                            std::set<ExpertSlot>& placed) {
+  std::map<uint32_t, const ExpertLayer*> by_block;
+  for (const ExpertLayer& layer : layers) by_block[layer.block] = &layer;
+  std::vector<Room> rooms;
+  for (const ExpertNode& node : nodes) {
+    Room room{.node = &node, .free_bytes = 0, .slots = {}};
+    if (node.memory_bytes > limits.overhead_bytes) {
+      room.free_bytes = node.memory_bytes - limits.overhead_bytes;
+    }
+    for (const ExpertSlot& slot : node.held) {
+      const auto layer = by_block.find(slot.block);
+      if (layer == by_block.end() || slot.group >= layer->second->group_bytes.size()) continue;
+      const uint64_t needed = Needed(layer->second->group_bytes[slot.group], limits);
+      if (needed > room.free_bytes) continue;
+      room.free_bytes -= needed;
+      room.slots.push_back(slot);
+      placed.insert(slot);
+    }
+    rooms.push_back(std::move(room));
+  }
+  return rooms;
+}
+
+// The cluster that is to have the rest of a layer: where most of it lies already, else the one with
+// most free memory; one into which it does not fit is no choice unless none is.
+uint32_t ClusterFor(const ExpertLayer& layer, uint64_t missing, const std::vector<Room>& rooms) {
+  struct Standing {
+    uint64_t free_bytes = 0;
+    size_t held = 0;
+  };
+  std::map<uint32_t, Standing> clusters;
+  for (const Room& room : rooms) {
+    Standing& standing = clusters[room.node->cluster];
+    standing.free_bytes += room.free_bytes;
+    standing.held += static_cast<size_t>(std::ranges::count(
+        room.slots, layer.block, [](const ExpertSlot& slot) { return slot.block; }));
+  }
+  const auto rank = [&](const std::pair<const uint32_t, Standing>& entry) {
+    const auto& [cluster, standing] = entry;
+    return std::tuple(standing.free_bytes >= missing, cluster != kFar, standing.held,
+                      standing.free_bytes);
+  };
+  const auto best = std::ranges::max_element(clusters, {}, rank);
+  return best == clusters.end() ? kFar : best->first;
+}
+
+// Gives out what a layer lacks; what is left over is not placed.
+uint64_t PlaceLayer(const ExpertLayer& layer, const ExpertLimits& limits, std::vector<Room>& rooms,
+                    const std::set<ExpertSlot>& placed) {
+  std::vector<ExpertSlot> missing;
+  uint64_t bytes = 0;
+  for (uint32_t group = 0; group < layer.group_bytes.size(); ++group) {
+    if (placed.contains({layer.block, group})) continue;
+    missing.push_back({layer.block, group});
+    bytes += Needed(layer.group_bytes[group], limits);
+  }
+  if (missing.empty()) return 0;
+  const uint32_t cluster = ClusterFor(layer, bytes, rooms);
+  const auto groups = static_cast<uint32_t>(layer.group_bytes.size());
+  const uint32_t holders = std::clamp(limits.holders_min, 1u, groups);
+  const uint32_t share = (groups + holders - 1) / holders;
+  uint64_t unplaced = 0;
+  for (const ExpertSlot& slot : missing) {
+    const uint64_t needed = Needed(layer.group_bytes[slot.group], limits);
+    Room* best = nullptr;
+    const auto rank = [&](const Room& room) {
+      const auto of_layer = static_cast<uint32_t>(std::ranges::count(
+          room.slots, layer.block, [](const ExpertSlot& held) { return held.block; }));
+      // A layer's groups together, up to its holders' share; then on those who hold nothing yet.
+      return std::tuple(room.node->cluster == cluster, of_layer < share, of_layer > 0,
+                        room.node->held.empty(), room.free_bytes);
+    };
+    for (Room& room : rooms) {
+      if (room.free_bytes < needed) continue;
+      if (best == nullptr || rank(room) > rank(*best)) best = &room;
+    }
+    if (best == nullptr) {
+      unplaced += needed;
+      continue;
+    }
+    best->free_bytes -= needed;
+    best->slots.push_back(slot);
+  }
+  return unplaced;
+}
+
+uint32_t MissingHolders(const std::vector<ExpertLayer>& layers, const std::vector<Room>& rooms,
+                        const ExpertLimits& limits) {
+  uint32_t missing = 0;
+  for (const ExpertLayer& layer : layers) {
+    const auto holders = static_cast<uint32_t>(std::ranges::count_if(rooms, [&](const Room& room) {
+      return std::ranges::any_of(room.slots,
+                                 [&](const ExpertSlot& slot) { return slot.block == layer.block; });
+    }));
+    const auto groups = static_cast<uint32_t>(layer.group_bytes.size());
+    const uint32_t wanted = std::min(limits.holders_min, groups);
+    if (holders < wanted) missing = std::max(missing, wanted - holders);
+  }
+  return missing;
+}
+
+const Volunteer* FindVolunteer(const Problem& problem, NodeId node) {
+  const auto at = std::ranges::find(problem.volunteers, node, &Volunteer::node);
+  return at == problem.volunteers.end() ? nullptr : &*at;
+}
+
+// There and back, of a stage's device and one holder.
+double RoundTrip(const Problem& problem, const Volunteer& stage, const Volunteer& holder,
+                 double bytes_each_way, bool& is_near) {
+  const uint32_t cluster = stage.link.cluster;
+  is_near = cluster != kFar && cluster == holder.link.cluster;
+  if (is_near) {
+    const Cluster& local = problem.network.clusters[cluster - 1];
+    return 2 * (local.latency_s + bytes_each_way / local.bytes_per_s);
+  }
+  const auto way = [&](const Volunteer& from, const Volunteer& to) {
+    return from.link.latency_s + to.link.latency_s + problem.network.relay_s +
+           bytes_each_way / from.link.up_bytes_per_s + bytes_each_way / to.link.down_bytes_per_s;
+  };
+  return way(stage, holder) + way(holder, stage);
+}
+
+}  // namespace
+
+ExpertPlan PlaceExperts(const std::vector<ExpertLayer>& layers, std::vector<ExpertNode> nodes,
+                        const ExpertLimits& limits) {
+  std::ranges::sort(nodes, {}, &ExpertNode::node);
+  std::set<ExpertSlot> placed;
+  std::vector<Room> rooms = MakeRooms(layers, nodes, limits, placed);
+  ExpertPlan plan;
+  for (const ExpertLayer& layer : layers) {
+    plan.missing_bytes += PlaceLayer(layer, limits, rooms, placed);
+  }
+  plan.missing_holders = MissingHolders(layers, rooms, limits);
+  for (Room& room : rooms) {
+    if (room.slots.empty()) continue;
+    std::ranges::sort(room.slots);
+    plan.holders[room.node->node] = std::move(room.slots);
+  }
+  return plan;
+}
+
+double HoldersPerRow(const std::vector<uint32_t>& experts_of_holder, uint32_t experts,
+                     double chosen) {
+  double sum = 0;
+  for (const uint32_t held : experts_of_holder) {
+    const double none = 1 - static_cast<double>(held) / std::max(experts, 1u);
+    sum += 1 - std::pow(std::max(none, 0.0), chosen);
+  }
+  return sum;
+}
+
+ExpertCost CostOfExperts(const Problem& problem, const std::vector<ExpertLayer>& layers,
+                         const ExpertHolding& holding, const std::map<uint32_t, NodeId>& stage_of,
+                         uint32_t hidden, uint32_t hop_bytes) {
+  ExpertCost cost;
+  double up = 0;
+  double down = 0;
+  for (const ExpertLayer& layer : layers) {
+    const auto at = stage_of.find(layer.block);
+    const Volunteer* stage = at == stage_of.end() ? nullptr : FindVolunteer(problem, at->second);
+    if (stage == nullptr) continue;
+    ++cost.layers;
+    const double row_bytes = static_cast<double>(hidden) * hop_bytes;
+    const auto experts = static_cast<uint32_t>(layer.group_bytes.size()) * layer.experts_per_group;
+    std::vector<uint32_t> held;
+    double slowest_trip = 0;
+    double slowest_compute = 0;
+    bool all_near = true;
+    for (const auto& [node, slots] : holding) {
+      const auto groups = static_cast<uint32_t>(std::ranges::count(
+          slots, layer.block, [](const ExpertSlot& slot) { return slot.block; }));
+      const Volunteer* holder = groups == 0 ? nullptr : FindVolunteer(problem, node);
+      if (holder == nullptr) continue;
+      held.push_back(groups * layer.experts_per_group);
+      bool is_near = false;
+      slowest_trip =
+          std::max(slowest_trip, RoundTrip(problem, *stage, *holder, row_bytes, is_near));
+      all_near = all_near && is_near;
+      // Of the experts that a row chooses, the part that is expected here, at least one.
+      const double share = static_cast<double>(held.back()) / std::max(experts, 1u);
+      const double here = std::max(1.0, layer.chosen * share);
+      const double expert_bytes =
+          static_cast<double>(layer.group_bytes.front()) / layer.experts_per_group;
+      slowest_compute =
+          std::max(slowest_compute,
+                   holder->speed.Seconds({here * expert_bytes, here * layer.flops_per_expert}));
+    }
+    const double asked = HoldersPerRow(held, experts, layer.chosen);
+    up += asked * (row_bytes + kRequestBytes) + layer.chosen * kChoiceBytes;
+    down += asked * (row_bytes + kRequestBytes);
+    cost.round_trips_s += slowest_trip;
+    cost.compute_s += slowest_compute;
+    if (!all_near) ++cost.layers_apart;
+  }
+  cost.bytes_up_per_token = static_cast<uint64_t>(up);
+  cost.bytes_down_per_token = static_cast<uint64_t>(down);
+  return cost;
+}
+
+}  // namespace shoal::planner

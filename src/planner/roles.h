@@ -1,0 +1,30 @@
+// Who holds stages and who holds experts, where layers are divided.
+#pragma once
+
+#include <vector>
+
+#include "planner/experts.h"
+#include "planner/plan.h"
+
+namespace shoal::planner {
+
+struct RoleNode {
+  Device device;  // With the stage that it holds now.
+  ExpertNode experts;
+};
+
+struct Roles {
+  ExpertPlan experts;
+  uint64_t missing_bytes = 0;  // For stages or experts; 0 and no missing nodes: all have room.
+  uint32_t missing_devices = 0;
+  bool complete() const { return missing_bytes == 0 && missing_devices == 0; }
+};
+
+// `blocks`: of divided layers without their experts. Nodes keep their roles where that is enough;
+// those without one are given what is lacking, and few as possible go to stages, since each is a
+// hop. Where that fails, roles are given anew. Deterministic.
+Roles DivideRoles(const std::vector<BlockCost>& blocks, const std::vector<ExpertLayer>& layers,
+                  const std::vector<RoleNode>& nodes, const Limits& limits,
+                  uint32_t expert_holders_min);
+
+}  // namespace shoal::planner
