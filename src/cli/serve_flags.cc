@@ -174,6 +174,11 @@ void AddServeFlags(CLI::App& command, ServeFlags& flags) {
       ->capture_default_str();
   command.add_option("--port", options.port, "the port; 0: any free one")->capture_default_str();
   command
+      .add_option("--expert-holders", options.expert_holders,
+                  "divide every layer's experts over at least so many volunteers (0: only where "
+                  "memory demands it)")
+      ->capture_default_str();
+  command
       .add_option("--stages", options.stages_min, "at least so many stages, on as many volunteers")
       ->check(CLI::Range(1u, 10000u))
       ->capture_default_str();

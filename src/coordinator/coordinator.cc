@@ -17,6 +17,7 @@
 #include "coordinator/api/parse_request.h"
 #include "coordinator/gate/gate.h"
 #include "coordinator/hub/block_costs.h"
+#include "coordinator/hub/expert_layers.h"
 #include "coordinator/hub/hub.h"
 #include "coordinator/served_model.h"
 #include "net/address.h"
@@ -63,6 +64,8 @@ Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
                         const CoordinatorOptions& options) {
   swarm::Config config;
   config.blocks = BlockCostsOf(manifest, options.f16_hops ? 2 : 4);
+  config.mixtures = ExpertLayersOf(manifest, options.f16_hops ? 2 : 4);
+  config.expert_holders = options.expert_holders;
   config.vocab = manifest.model.vocab;
   config.hidden = manifest.model.hidden;
   config.positions = positions;

@@ -50,6 +50,8 @@ constexpr CountField kCounts[] = {
     {"kv_bytes_per_position", &Scenario::kv_bytes_per_position, 0, 1 << 20},
     {"chunk_rows", &Scenario::chunk_rows, 1, 4096},
     {"stages_min", &Scenario::stages_min, 1, 64},
+    {"expert_groups", &Scenario::expert_groups, 0, 64},
+    {"expert_holders", &Scenario::expert_holders, 0, 64},
     {"requests", &Scenario::requests, 1, 100'000},
     {"clients", &Scenario::clients, 1, 1000},
 };
@@ -61,6 +63,7 @@ struct NumberField {
 };
 constexpr NumberField kNumbers[] = {
     {"block_mb", &Scenario::block_mb, 1e6},
+    {"expert_mb", &Scenario::expert_mb, 1e6},
     {"returns", &Scenario::returns, 1},
     {"flappers", &Scenario::flappers, 100},
     {"load_failures", &Scenario::load_failures, 1},

@@ -41,6 +41,11 @@ struct Scenario {
   uint32_t kv_bytes_per_position = 2000;  // Of one block.
   uint32_t chunk_rows = 16;
   uint32_t stages_min = 2;
+  // Of every block but the first and the last: groups of experts beside its own weights, which
+  // others may hold. 0: none.
+  uint32_t expert_groups = 0;
+  double expert_mb = 0;         // Of each group.
+  uint32_t expert_holders = 0;  // As swarm::Config has it.
 
   Range volunteers = {10, 12};
   Range memory_blocks = {3, 8};  // What a volunteer can hold, beside its KV room.

@@ -133,7 +133,10 @@ void SimVolunteer::DropSessions() {
 uint64_t SimVolunteer::MemoryUsed() const {
   uint64_t positions = 0;
   for (const auto& [id, session] : sessions_) positions += session.capacity;
-  return span_.size() * (traits_.block_bytes + positions * traits_.kv_bytes_per_position);
+  uint64_t experts = 0;
+  for (const wire::ExpertPart& part : assign_.experts) experts += part.groups.size();
+  return span_.size() * (traits_.block_bytes + positions * traits_.kv_bytes_per_position) +
+         experts * traits_.expert_bytes;
 }
 
 void SimVolunteer::On(NodeId, wire::Ping& ping) {
@@ -143,14 +146,17 @@ void SimVolunteer::On(NodeId, wire::Ping& ping) {
 void SimVolunteer::On(NodeId, wire::Assign& assign) {
   DropSessions();
   work_.clear();
+  divided_.clear();
+  assign_ = assign;
   span_ = {assign.first, assign.last};
   generation_ = assign.generation;
   loaded_ = false;
-  if (span_.empty()) return;
+  if (span_.empty() && assign.experts.empty()) return;
   if (random_.NextDouble() < traits_.load_failures) {
     After(kSecond, [this, generation = generation_] {
       if (generation != generation_) return;
       span_ = {};
+      assign_ = {};
       send_(kCoordinator, wire::ErrorFrame{.code = static_cast<uint8_t>(Code::kResourceExhausted),
                                            .generation = generation,
                                            .detail = "out of memory"});
@@ -160,6 +166,9 @@ void SimVolunteer::On(NodeId, wire::Assign& assign) {
   uint64_t bytes = 0;
   for (uint32_t b = span_.first; b < span_.last; ++b) {
     if (traits_.cached.insert(b).second) bytes += traits_.block_bytes;
+  }
+  for (const wire::ExpertPart& part : assign.experts) {
+    bytes += part.groups.size() * traits_.expert_bytes;
   }
   LoadOn(generation_, 0, bytes);
 }
@@ -286,7 +295,9 @@ void SimVolunteer::On(NodeId, wire::Step& step) {
            return traits_.fixed + static_cast<Micros>(rows * span_.size()) * traits_.block_row;
          },
          [this, running] {
-           if (running->generation == generation_) SendResults(running->step, running->groups);
+           if (running->generation != generation_) return;
+           if (assign_.parts.empty()) return SendResults(running->step, running->groups);
+           StartDivided(std::move(running->step), std::move(running->groups));
          }});
 }
 

@@ -24,6 +24,7 @@ namespace shoal::simulator {
 struct VolunteerTraits {
   uint64_t memory_bytes = 0;
   uint64_t block_bytes = 0;
+  uint64_t expert_bytes = 0;           // Of one group of experts.
   uint64_t kv_bytes_per_position = 0;  // Of one block.
   uint32_t blocks = 0;                 // Of the whole model.
   uint32_t chunk_rows = 0;
@@ -86,6 +87,10 @@ class SimVolunteer {
   void On(NodeId from, wire::KvExport& request);
   void On(NodeId from, wire::KvImport& import);
   void On(NodeId from, wire::Ping& ping);
+  void On(NodeId from, wire::ExpertRows& rows);
+  void On(NodeId from, wire::ExpertTable& table);
+  void On(NodeId from, wire::ExpertSums& sums);
+  void On(NodeId from, wire::ExpertRefusal& refusal);
   template <typename T>
   void On(NodeId, T&) {}
 
@@ -97,6 +102,16 @@ class SimVolunteer {
     uint32_t position = 0;
     std::vector<uint64_t> outputs;
   };
+  // A step whose results wait until experts elsewhere have answered, layer by layer.
+  struct Divided {
+    wire::Step step;
+    std::vector<Group> groups;
+    size_t layer = 0;                    // Of the stage's divided ones.
+    std::map<uint32_t, uint64_t> asked;  // Groups of that layer by request; 0: of nobody yet.
+    // By request: whom, under which assignment of theirs.
+    std::map<uint64_t, std::pair<NodeId, uint32_t>> holder_of;
+  };
+
   struct Work {
     std::function<Micros()> start;  // Gives the time that it takes.
     std::function<void()> finish;
@@ -111,6 +126,11 @@ class SimVolunteer {
   void SendResults(const wire::Step& step, const std::vector<Group>& groups);
   void Truncate(SessionId id, Epoch epoch, uint32_t length);
   void Fail(SessionId session, Epoch epoch, Code code, std::string detail);
+  void StartDivided(wire::Step step, std::vector<Group> groups);
+  void AskLayer(Divided& divided);
+  void AskAgain(Divided& divided);
+  void Answered(NodeId from, uint64_t request, bool done);
+  void SendDivided();
   HeldKv Held(SessionId id, const Session& session) const;
   void DropSessions();
   uint64_t MemoryUsed() const;
@@ -126,6 +146,10 @@ class SimVolunteer {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
   planner::Span span_;
+  wire::Assign assign_;
+  wire::ExpertTable table_;
+  std::deque<std::shared_ptr<Divided>> divided_;  // In the order of their running.
+  uint64_t next_request_ = 1;
   uint32_t generation_ = 0;
   bool loaded_ = false;
   std::map<SessionId, Session> sessions_;

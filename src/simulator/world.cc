@@ -21,6 +21,17 @@ swarm::Config ConfigOf(const Scenario& scenario) {
                            .flops_per_token = 1,
                            .hidden_bytes = 4 * kHiddenWidth};
   config.blocks.assign(scenario.blocks, block);
+  for (uint32_t b = 1; b + 1 < scenario.blocks && scenario.expert_groups > 0; ++b) {
+    const auto group_bytes = static_cast<uint64_t>(scenario.expert_mb * kMb);
+    config.mixtures.push_back({.block = b,
+                               .own = block,
+                               .group_bytes = std::vector(scenario.expert_groups, group_bytes),
+                               .chosen = 1,
+                               .flops_per_expert = 1,
+                               .experts_per_group = 1});
+    config.blocks[b].weight_bytes += group_bytes * scenario.expert_groups;
+  }
+  config.expert_holders = scenario.expert_holders;
   config.vocab = kVocab;
   config.hidden = kHiddenWidth;
   config.positions = scenario.positions;
@@ -73,6 +84,7 @@ NodeId World::Join(uint64_t identity, std::set<uint32_t> cached) {
   const double kv = s.kv_positions.Draw(random_) * blocks * s.kv_bytes_per_position;
   traits.memory_bytes = static_cast<uint64_t>(weights + kv);
   traits.block_bytes = block_bytes;
+  traits.expert_bytes = static_cast<uint64_t>(s.expert_mb * kMb);
   traits.kv_bytes_per_position = s.kv_bytes_per_position;
   traits.blocks = s.blocks;
   traits.chunk_rows = s.chunk_rows;
@@ -171,6 +183,11 @@ void World::Arrived(NodeId from, std::shared_ptr<ByteVector> frame) {
     if (const auto sent = at->second.pings.extract(ping->nonce)) round_trip = now() - sent.mapped();
   }
   Feed(swarm::VolunteerHeard{from, round_trip});
+  if (header->kind == wire::Kind::kExpertRows || header->kind == wire::Kind::kExpertSums ||
+      header->kind == wire::Kind::kExpertRefusal) {
+    if (swarm_.MayExchange(from, header->to)) SendDown(header->to, frame);
+    return;
+  }
   if (header->to != kCoordinator) {
     auto step = std::make_shared<wire::Step>(std::get<wire::Step>(std::move(decoded->body)));
     Feed(swarm::StepPassed{from, header->to, std::move(step), frame});
@@ -186,6 +203,8 @@ void World::OnFrame(NodeId from, wire::Body body) {
     Feed(swarm::StepReported{from, *report});
   } else if (const auto* ready = std::get_if<wire::Ready>(&body)) {
     Feed(swarm::StageProgress{from, *ready});
+  } else if (auto* usage = std::get_if<wire::ExpertUsage>(&body)) {
+    Feed(swarm::ExpertsUsed{from, std::move(*usage)});
   } else if (auto* error = std::get_if<wire::ErrorFrame>(&body)) {
     Error reason{static_cast<Code>(error->code), std::move(error->detail)};
     Trace(StrCat("volunteer ", from.value, ", session ", error->session.value, ": ",
@@ -252,13 +271,34 @@ void World::CheckReplay() {
 void World::Apply(swarm::AssignSpan& effect) {
   Trace(StrCat("assign ", effect.node.value, " [", effect.span.first, ", ", effect.span.last,
                ") generation ", effect.generation));
-  wire::Assign assign{.generation = effect.generation,
-                      .first = effect.span.first,
-                      .last = effect.span.last,
-                      .hidden = kHiddenWidth,
-                      .vocab = kVocab,
-                      .positions = scenario_.positions,
-                      .max_rows = scenario_.chunk_rows};
+  wire::Assign assign = Outline(effect.generation);
+  assign.first = effect.span.first;
+  assign.last = effect.span.last;
+  for (const uint32_t block : effect.divided) {
+    assign.parts.push_back({.block = block, .experts = scenario_.expert_groups});
+  }
+  SendDown(effect.node, std::make_shared<const ByteVector>(wire::Encode(
+                            wire::Frame{.to = effect.node, .body = std::move(assign)})));
+}
+
+wire::Assign World::Outline(uint32_t generation) const {
+  return {.generation = generation,
+          .hidden = kHiddenWidth,
+          .vocab = kVocab,
+          .positions = scenario_.positions,
+          .max_rows = scenario_.chunk_rows};
+}
+
+void World::Apply(swarm::AssignExperts& effect) {
+  Trace(StrCat("assign ", effect.node.value, " ", effect.slots.size(),
+               " groups of experts, generation ", effect.generation));
+  wire::Assign assign = Outline(effect.generation);
+  for (const planner::ExpertSlot& slot : effect.slots) {
+    if (assign.experts.empty() || assign.experts.back().block != slot.block) {
+      assign.experts.push_back({.block = slot.block, .experts = scenario_.expert_groups});
+    }
+    assign.experts.back().groups.push_back({slot.group, slot.group, 1});
+  }
   SendDown(effect.node, std::make_shared<const ByteVector>(wire::Encode(
                             wire::Frame{.to = effect.node, .body = std::move(assign)})));
 }

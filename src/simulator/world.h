@@ -92,6 +92,8 @@ class World {
   template <typename T>
   void ApplyAny(T& effect);
   void Apply(swarm::AssignSpan& effect);
+  void Apply(swarm::AssignExperts& effect);
+  wire::Assign Outline(uint32_t generation) const;
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);
   void Apply(swarm::SessionRouted& effect);

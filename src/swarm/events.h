@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "planner/experts.h"
 #include "planner/plan.h"
 #include "wire/frames.h"
 
@@ -78,6 +79,11 @@ struct StepReported {
   NodeId node;
   wire::Report report;
 };
+// A holder of experts says what it did.
+struct ExpertsUsed {
+  NodeId node;
+  wire::ExpertUsage usage;
+};
 // A stage could not do its part for a session.
 struct StepFailed {
   NodeId node;
@@ -90,7 +96,7 @@ struct Tick {};
 
 using Event = std::variant<VolunteerJoined, VolunteerLeft, VolunteerHeard, StageProgress,
                            StageFailed, SessionOpened, SessionCancelled, TokenCame, StepPassed,
-                           StepReported, StepFailed, Tick>;
+                           StepReported, StepFailed, ExpertsUsed, Tick>;
 
 // --- Effects -----------------------------------------------------------------------------------
 
@@ -100,6 +106,13 @@ struct AssignSpan {
   NodeId node;
   uint32_t generation = 0;
   planner::Span span;
+  std::vector<uint32_t> divided;  // Blocks of the span whose experts are elsewhere.
+};
+// Tell the volunteer to hold these experts for others.
+struct AssignExperts {
+  NodeId node;
+  uint32_t generation = 0;
+  std::vector<planner::ExpertSlot> slots;
 };
 struct SendBody {
   NodeId to;
@@ -152,7 +165,8 @@ struct Note {
   std::string what;
 };
 
-using Effect = std::variant<AssignSpan, SendBody, PassOn, SessionRouted, StepCredited, TokenMade,
-                            SessionFinished, SessionFailed, DropVolunteer, Note>;
+using Effect =
+    std::variant<AssignSpan, AssignExperts, SendBody, PassOn, SessionRouted, StepCredited,
+                 TokenMade, SessionFinished, SessionFailed, DropVolunteer, Note>;
 
 }  // namespace shoal::swarm

@@ -52,6 +52,8 @@ void Swarm::Forget(NodeId node, const std::string& reason, Micros now, Effects& 
   if (!volunteers_.contains(node)) return;
   LoseLeases(node, now);
   volunteers_.erase(node);
+  expert_plan_.erase(node);
+  experts_changed_ = !divided_.empty();
   out.push_back(Note{StrCat("volunteer ", node.value, " left: ", reason)});
   // Replicas take over before anything is moved.
   Admit(now, out);
@@ -76,6 +78,7 @@ void Swarm::On(const VolunteerHeard& event, Micros now, Effects& out) {
   volunteer.last_heard = now;
   if (volunteer.silent) {
     volunteer.silent = false;
+    experts_changed_ = !divided_.empty();
     out.push_back(Note{StrCat("volunteer ", event.node.value, " is heard again")});
     replan_at_ = now;
     Admit(now, out);
@@ -103,8 +106,12 @@ void Swarm::On(const StageProgress& event, Micros now, Effects& out) {
   if (!event.ready.done) return;
   volunteer.state = VolunteerState::kReady;
   volunteer.failures = 0;
-  out.push_back(Note{StrCat("volunteer ", event.node.value, " is ready with blocks [",
-                            volunteer.span.first, ", ", volunteer.span.last, ")")});
+  experts_changed_ = !divided_.empty();
+  out.push_back(Note{volunteer.experts.empty()
+                         ? StrCat("volunteer ", event.node.value, " is ready with blocks [",
+                                  volunteer.span.first, ", ", volunteer.span.last, ")")
+                         : StrCat("volunteer ", event.node.value, " is ready with ",
+                                  volunteer.experts.size(), " groups of experts")});
   Admit(now, out);
 }
 
@@ -119,6 +126,10 @@ void Swarm::On(const StageFailed& event, Micros now, Effects& out) {
   LoseLeases(event.node, now);
   volunteer.state = VolunteerState::kSpare;
   volunteer.span = {};
+  volunteer.divided.clear();
+  volunteer.experts.clear();
+  expert_plan_.erase(event.node);
+  experts_changed_ = !divided_.empty();
   volunteer.generation = 0;
   volunteer.away.clear();
   volunteer.waiting.clear();
@@ -132,6 +143,7 @@ void Swarm::Exclude(NodeId node, Micros now, Effects& out) {
   ++volunteer.failures;
   volunteer.step_failures = 0;
   volunteer.excluded_until = now + pause;
+  experts_changed_ = !divided_.empty();
   const std::set<SessionId> sessions = volunteer.sessions;
   for (const SessionId id : sessions) {
     Session& session = sessions_.at(id);
@@ -178,6 +190,7 @@ void Swarm::CheckHeartbeats(Micros now, Effects& out) {
 void Swarm::PassOver(NodeId node, Micros now, Effects& out) {
   Volunteer& volunteer = volunteers_.at(node);
   volunteer.silent = true;
+  experts_changed_ = !divided_.empty();
   out.push_back(Note{StrCat("volunteer ", node.value, " is silent")});
   for (const SessionId id : volunteer.sessions) {
     Session& session = sessions_.at(id);
@@ -227,7 +240,12 @@ void Swarm::On(const StepFailed& event, Micros now, Effects& out) {
   const Error why{event.error.code,
                   StrCat("volunteer ", event.node.value, ": ", event.error.detail)};
   Restart(event.session, why, now, out);
-  if (++volunteer->second.step_failures >= kStepFailuresMax) Exclude(event.node, now, out);
+  // Where a step waited for experts in vain, its stage is not at fault.
+  const bool lacks_experts =
+      event.error.code == Code::kUnavailable && !volunteer->second.divided.empty();
+  if (!lacks_experts && ++volunteer->second.step_failures >= kStepFailuresMax) {
+    Exclude(event.node, now, out);
+  }
   Admit(now, out);
   if (volunteers_.contains(event.node)) Dispatch(event.node, now, out);
 }

@@ -47,7 +47,7 @@ planner::Problem Swarm::BuildProblem(uint32_t stages_min, Micros now) const {
   problem.inertia.horizon_s = stands || sessions_.empty() ? kHorizon : kHorizonWhileBroken;
   const bool settled_only = stands && !PlanIsShort();
   for (const auto& [node, volunteer] : volunteers_) {
-    if (!IsCountedOn(volunteer)) continue;
+    if (!IsCountedOn(volunteer) || IsExpertHolder(node)) continue;
     const bool is_new = volunteer.span.empty() && now - volunteer.joined_at < config_.join_settle;
     if (settled_only && is_new) continue;
     planner::Volunteer& one = problem.volunteers.emplace_back();
@@ -73,12 +73,13 @@ bool Swarm::PlanStands() const {
     for (const planner::PlacedSpan& placed : pipeline.stages) {
       const bool held = std::ranges::any_of(placed.nodes, [&](NodeId node) {
         const auto at = volunteers_.find(node);
-        return at != volunteers_.end() && IsCountedOn(at->second) && at->second.span == placed.span;
+        return at != volunteers_.end() && IsCountedOn(at->second) &&
+               at->second.span == placed.span && at->second.divided == DividedIn(placed.span);
       });
       if (!held) return false;
     }
   }
-  return true;
+  return ExpertsStand();
 }
 
 bool Swarm::PlanIsShort() const {
@@ -89,6 +90,13 @@ bool Swarm::PlanIsShort() const {
 
 void Swarm::Replan(Micros now, Effects& out) {
   replan_at_ = 0;
+  // Stages wait for their experts: without them nothing could be answered.
+  if (!ChooseRoles(now)) return;
+  ReplanStages(now, out);
+  if (plan_.complete()) AssignHoldings(now, out);
+}
+
+void Swarm::ReplanStages(Micros now, Effects& out) {
   const bool stands = PlanStands();
   const bool is_short = PlanIsShort();
   planner::Problem problem = BuildProblem(StagesMin(), now);
@@ -124,7 +132,9 @@ bool Swarm::MayAdopt(const planner::PoolPlan& plan) const {
     for (const planner::PlacedSpan& placed : pipeline.stages) {
       for (const NodeId node : placed.nodes) {
         const Volunteer& volunteer = volunteers_.at(node);
-        if (volunteer.span != placed.span && !volunteer.sessions.empty()) return false;
+        const bool stays =
+            volunteer.span == placed.span && volunteer.divided == DividedIn(placed.span);
+        if (!stays && !volunteer.sessions.empty()) return false;
       }
     }
   }
@@ -142,18 +152,12 @@ void Swarm::Adopt(planner::PoolPlan plan, Micros now, Effects& out) {
 
 void Swarm::Assign(NodeId node, planner::Span span, Micros now, Effects& out) {
   Volunteer& volunteer = volunteers_.at(node);
-  if (volunteer.span == span) return;
-  LoseLeases(node, now);
+  std::vector<uint32_t> divided = DividedIn(span);
+  if (volunteer.span == span && volunteer.divided == divided) return;
+  BeginLoading(node, now);
   volunteer.span = span;
-  volunteer.generation = next_generation_++;
-  volunteer.state = VolunteerState::kLoading;
-  volunteer.bytes_done = 0;
-  volunteer.bytes_total = 0;
-  volunteer.last_progress = now;
-  volunteer.assigned_at = now;
-  volunteer.away.clear();
-  volunteer.waiting.clear();
-  out.push_back(AssignSpan{node, volunteer.generation, span});
+  volunteer.divided = divided;
+  out.push_back(AssignSpan{node, volunteer.generation, span, std::move(divided)});
 }
 
 // How many sessions at once are planned for: a power of two, so that it seldom changes; more at
@@ -177,7 +181,8 @@ void Swarm::Predict(Micros now) {
   if (!PlanStands()) return;
   const planner::Problem problem = BuildProblem(1, now);
   if (!planner::ValidateProblem(problem)) return;
-  predicted_token_s_ = planner::Reassess(problem, plan_).prediction.token_s;
+  predicted_token_s_ =
+      planner::Reassess(problem, plan_).prediction.token_s + ExpertSeconds(problem);
 }
 
 }  // namespace shoal::swarm

@@ -27,9 +27,9 @@ bool Swarm::IsCountedOn(const Volunteer& volunteer) {
   return volunteer.excluded_until == 0 && !volunteer.silent;
 }
 
-bool Swarm::IsUsable(const Volunteer& volunteer) {
+bool Swarm::IsUsable(const Volunteer& volunteer) const {
   return volunteer.state == VolunteerState::kReady && !volunteer.span.empty() &&
-         IsCountedOn(volunteer);
+         IsCountedOn(volunteer) && ExpertsAnswer(volunteer);
 }
 
 // Room for KV, in positions: the memory beside the weights over what one position costs there.

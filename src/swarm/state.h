@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "planner/cost_model.h"
+#include "planner/experts.h"
 #include "planner/problem.h"
 #include "swarm/events.h"
 #include "swarm/kept_inputs.h"
@@ -19,7 +20,10 @@
 namespace shoal::swarm {
 
 struct Config {
-  std::vector<planner::BlockCost> blocks;
+  std::vector<planner::BlockCost> blocks;      // With all their experts.
+  std::vector<planner::ExpertLayer> mixtures;  // Layers that can be divided, by block.
+  // Least holders of every layer's experts; 0: layers are divided only where memory demands it.
+  uint32_t expert_holders = 0;
   uint32_t vocab = 0;
   uint32_t hidden = 0;        // Width of a hidden state.
   uint32_t positions = 0;     // Longest context served, prompt and answer together.
@@ -77,6 +81,9 @@ struct Volunteer {
   uint64_t memory_usable = 0;  // Less than it offered after it ran out of memory.
   VolunteerState state = VolunteerState::kSpare;
   planner::Span span;
+  std::vector<uint32_t> divided;             // Blocks of its span whose experts are elsewhere.
+  std::vector<planner::ExpertSlot> experts;  // Held for others; then `span` is empty.
+  std::vector<wire::ExpertHolder> table;     // That it was told last.
   uint32_t generation = 0;
   uint64_t bytes_done = 0;
   uint64_t bytes_total = 0;

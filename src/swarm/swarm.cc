@@ -11,11 +11,20 @@ Swarm::Swarm(Config config) : config_(std::move(config)) {
   CHECK(!config_.blocks.empty());
   CHECK(config_.positions > 0 && config_.vocab > 0 && config_.chunk_rows > 0);
   CHECK(config_.batch_rows > 0);
+  whole_blocks_ = config_.blocks;
+  if (config_.expert_holders == 0) return;
+  std::vector<uint32_t> all;
+  for (const planner::ExpertLayer& layer : config_.mixtures) all.push_back(layer.block);
+  SetDivided(std::move(all));
 }
 
 std::vector<Effect> Swarm::Handle(const Event& event, Micros now) {
   Effects out;
   std::visit([&](const auto& concrete) { On(concrete, now, out); }, event);
+  if (experts_changed_) {
+    RefreshTables(out);
+    Admit(now, out);
+  }
   return out;
 }
 
@@ -36,7 +45,7 @@ std::vector<planner::Stage> Swarm::MainStages() const {
 bool Swarm::InUse(NodeId node) const {
   const auto at = volunteers_.find(node);
   if (at == volunteers_.end()) return false;
-  if (!at->second.sessions.empty()) return true;
+  if (!at->second.sessions.empty() || IsExpertHolder(node)) return true;
   for (const planner::Pipeline& pipeline : plan_.pipelines) {
     for (const planner::PlacedSpan& placed : pipeline.stages) {
       if (std::ranges::find(placed.nodes, node) != placed.nodes.end()) return true;
@@ -61,6 +70,7 @@ bool Swarm::RouteReady() const {
 }
 
 uint64_t Swarm::MissingBytes() const {
+  if (expert_missing_bytes_ > 0) return expert_missing_bytes_;
   if (!plan_.complete()) {
     if (plan_.missing_bytes > 0) return plan_.missing_bytes;
     uint64_t all = 0;
@@ -69,6 +79,11 @@ uint64_t Swarm::MissingBytes() const {
   }
   if (RouteReady()) return 0;
   uint64_t missing = 0;
+  for (const auto& [node, slots] : expert_plan_) {
+    const auto at = volunteers_.find(node);
+    if (at == volunteers_.end() || at->second.state != VolunteerState::kLoading) continue;
+    missing += at->second.bytes_total - std::min(at->second.bytes_total, at->second.bytes_done);
+  }
   for (const planner::PlacedSpan& placed : plan_.pipelines.front().stages) {
     uint64_t weights = 0;
     for (uint32_t b = placed.span.first; b < placed.span.last; ++b) {
@@ -90,6 +105,15 @@ uint64_t Swarm::MissingBytes() const {
 
 Status Swarm::Availability(Micros) const {
   const uint32_t stages_min = StagesMin();
+  if (expert_missing_bytes_ > 0 || expert_missing_devices_ > 0) {
+    if (expert_missing_bytes_ == 0) {
+      return Fail(Code::kUnavailable, StrCat("the model's experts need ", expert_missing_devices_,
+                                             " more volunteers; open the lend page in more tabs"));
+    }
+    return Fail(Code::kUnavailable,
+                StrCat("the volunteers' memory falls short of the model and its experts by ",
+                       FormatSize(expert_missing_bytes_), "; lend more or join from more devices"));
+  }
   if (!plan_.complete() || PlanIsShort()) {
     if (plan_.missing_devices > 0 || volunteers_.size() < stages_min) {
       return Fail(Code::kUnavailable,
@@ -137,6 +161,7 @@ uint64_t Swarm::Fingerprint() const {
     add(node.value);
     add(volunteer.generation);
     add(static_cast<uint64_t>(volunteer.state));
+    for (const planner::ExpertSlot& slot : volunteer.experts) add(slot.block << 16 | slot.group);
     add(volunteer.tokens_done);
     add(volunteer.leased_positions);
     add(volunteer.away.size() << 16 | volunteer.waiting.size());
@@ -149,6 +174,10 @@ uint64_t Swarm::Fingerprint() const {
     for (const int32_t token : session.tokens) add(static_cast<uint64_t>(token));
     for (const auto& [node, lease] : session.leases) add(node.value << 8 ^ lease.held);
   }
+  for (const auto& [slot, rows] : expert_rows_) {
+    add(uint64_t{slot.block} << 32 | slot.group);
+    add(static_cast<uint64_t>(rows));
+  }
   add(kept_bytes_);
   return hash;
 }
@@ -158,6 +187,7 @@ void Swarm::On(const Tick&, Micros now, Effects& out) {
   CheckSteps(now, out);
   MeasureDemand(now);
   if (replan_at_ != 0 && now >= replan_at_) Replan(now, out);
+  ReplicateHot(now, out);
   CheckSessions(now, out);
   Admit(now, out);
   Predict(now);

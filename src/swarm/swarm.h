@@ -22,10 +22,12 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "planner/pool_plan.h"
+#include "planner/roles.h"
 #include "swarm/events.h"
 #include "swarm/state.h"
 
@@ -58,6 +60,8 @@ class Swarm {
   // the volunteers now, and as it was lately; 0 where unknown.
   double predicted_token_s() const { return predicted_token_s_; }
   double measured_token_s() const { return measured_token_s_; }
+  // Whether rows for experts, and their answers, go from one to the other.
+  bool MayExchange(NodeId from, NodeId to) const;
   uint64_t kept_bytes() const { return kept_bytes_; }
   // A hash of the state: equal after the same events.
   uint64_t Fingerprint() const;
@@ -76,6 +80,7 @@ class Swarm {
   void On(const StepPassed& event, Micros now, Effects& out);
   void On(const StepReported& event, Micros now, Effects& out);
   void On(const StepFailed& event, Micros now, Effects& out);
+  void On(const ExpertsUsed& event, Micros now, Effects& out);
   void On(const Tick& event, Micros now, Effects& out);
 
   // membership.cc
@@ -86,6 +91,23 @@ class Swarm {
   void PassOver(NodeId node, Micros now, Effects& out);
   void CheckSteps(Micros now, Effects& out);
 
+  // experts.cc
+  void SetDivided(std::vector<uint32_t> blocks);
+  std::vector<uint32_t> DividedIn(planner::Span span) const;
+  std::vector<planner::ExpertLayer> DividedLayers() const;
+  bool ChooseRoles(Micros now);
+  planner::Roles RolesFor(const std::vector<uint32_t>& divided) const;
+  bool FitsWhole() const;
+  bool ExpertsStand() const;
+  void AssignHoldings(Micros now, Effects& out);
+  void AssignHolding(NodeId node, std::vector<planner::ExpertSlot> slots, Micros now, Effects& out);
+  void BeginLoading(NodeId node, Micros now);
+  void RefreshTables(Effects& out);
+  bool ExpertsAnswer(const Volunteer& volunteer) const;
+  void ReplicateHot(Micros now, Effects& out);
+  bool IsExpertHolder(NodeId node) const { return expert_plan_.contains(node); }
+  double ExpertSeconds(const planner::Problem& problem) const;
+
   // placement.cc
   planner::Limits PlanLimits(uint32_t stages_min) const;
   planner::Problem BuildProblem(uint32_t stages_min, Micros now) const;
@@ -93,6 +115,7 @@ class Swarm {
   bool PlanStands() const;
   bool PlanIsShort() const;
   void Replan(Micros now, Effects& out);
+  void ReplanStages(Micros now, Effects& out);
   bool MayAdopt(const planner::PoolPlan& plan) const;
   void Adopt(planner::PoolPlan plan, Micros now, Effects& out);
   void Assign(NodeId node, planner::Span span, Micros now, Effects& out);
@@ -103,7 +126,7 @@ class Swarm {
   enum class RouteResult : uint8_t { kFound, kNoPath, kNoRoom };
   RouteResult FindRoute(const Session& session, Micros now, std::vector<NodeId>& path) const;
   static bool IsCountedOn(const Volunteer& volunteer);
-  static bool IsUsable(const Volunteer& volunteer);
+  bool IsUsable(const Volunteer& volunteer) const;
   uint64_t LeasesMax(const Volunteer& volunteer) const;
   double StepSeconds(const Volunteer& volunteer, uint32_t position, uint32_t rows) const;
   double ReplaySeconds(const Session& session, NodeId node, const Volunteer& volunteer) const;
@@ -147,6 +170,15 @@ class Swarm {
   planner::PoolPlan plan_;
   std::map<NodeId, Volunteer> volunteers_;
   std::map<SessionId, Session> sessions_;
+  std::vector<planner::BlockCost> whole_blocks_;  // config_.blocks has what stages hold of them.
+  std::vector<uint32_t> divided_;                 // Blocks, ascending.
+  planner::ExpertHolding expert_plan_;
+  uint64_t expert_missing_bytes_ = 0;
+  uint32_t expert_missing_devices_ = 0;
+  std::map<planner::ExpertSlot, double> expert_rows_;  // Lately; halves every while.
+  std::set<uint32_t> unanswered_;                      // Divided blocks without all their experts.
+  bool experts_changed_ = false;                       // Since tables were told.
+  Micros hot_seen_at_ = 0;
   std::deque<SessionId> waiting_;         // New ones, in order of arrival.
   std::map<std::string, double> served_;  // Rows that clients with sessions have been given.
   std::deque<Micros> token_times_;

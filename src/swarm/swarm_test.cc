@@ -165,6 +165,7 @@ class World {
     fakes.erase(effect.node);
   }
   void Apply(Note&) {}
+  void Apply(AssignExperts&) {}
 
   void Post(NodeId to, NodeId from, wire::Body body) {
     inbox.emplace_back(to, from, std::move(body));

@@ -53,6 +53,7 @@ json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const Volu
                    {"blocks", std::move(blocks)},
                    {"memory_bytes", volunteer.memory_bytes},
                    {"tokens_done", volunteer.tokens_done},
+                   {"expert_groups", volunteer.experts.size()},
                    {"state", StateName(volunteer.state)},
                    {"bytes_done", volunteer.bytes_done},
                    {"bytes_total", volunteer.bytes_total}};

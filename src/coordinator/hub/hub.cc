@@ -106,6 +106,15 @@ void Hub::OnGone(NodeId node, const std::string& why) {
 
 void Hub::OnRelay(NodeId node, NodeId to, wire::Kind kind, std::shared_ptr<ByteVector> frame) {
   Feed(swarm::VolunteerHeard{node});
+  if (kind == wire::Kind::kExpertRows || kind == wire::Kind::kExpertSums ||
+      kind == wire::Kind::kExpertRefusal) {
+    // By the header alone: the receiver checks what it is asked, and what it is given.
+    VolunteerLink* link = Link(to);
+    if (link == nullptr || !swarm_.MayExchange(node, to)) return;
+    wire::StampFrom(*frame, node);
+    link->Forward(std::move(frame));
+    return;
+  }
   // A frame that was under way when the route changed is nobody's fault; nor of use to anybody.
   if (kind != wire::Kind::kStep || Link(to) == nullptr) return;
   Result<wire::Frame> decoded = wire::Decode(*frame);
@@ -133,6 +142,8 @@ void Hub::OnFrame(NodeId node, wire::Body body) {
     Feed(swarm::StageProgress{node, *ready});
   } else if (const auto* error = std::get_if<wire::ErrorFrame>(&body)) {
     HandleError(node, *error);
+  } else if (auto* usage = std::get_if<wire::ExpertUsage>(&body)) {
+    Feed(swarm::ExpertsUsed{node, std::move(*usage)});
   } else if (std::holds_alternative<wire::Leave>(body)) {
     if (VolunteerLink* link = Link(node)) link->Send(wire::Bye{.reason = "thank you"});
     Feed(swarm::VolunteerLeft{node, "it said goodbye"});
@@ -220,27 +231,44 @@ void Hub::Feed(swarm::Event event) {
 }
 
 void Hub::Apply(swarm::AssignSpan& effect) {
-  VolunteerLink* link = Link(effect.node);
+  SendAssign(effect.node, effect.generation,
+             effect.span.empty() ? wire::Assign() : library_.Prepare(effect.span, effect.divided));
+}
+
+void Hub::Apply(swarm::AssignExperts& effect) {
+  SendAssign(effect.node, effect.generation, library_.PrepareExperts(effect.slots));
+}
+
+void Hub::SendAssign(NodeId node, uint32_t generation, Result<wire::Assign> prepared) {
+  VolunteerLink* link = Link(node);
   if (link == nullptr) return;
-  wire::Assign assign;
-  if (!effect.span.empty()) {
-    Result<wire::Assign> prepared = library_.Prepare(effect.span);
-    if (!prepared) {
-      // The pack itself is at fault: no volunteer can help.
-      spdlog::error("cannot join blocks [{}, {}): {}", effect.span.first, effect.span.last,
-                    prepared.error().ToString());
-      Feed(swarm::StageFailed{effect.node, effect.generation, prepared.error()});
-      return;
-    }
-    assign = *std::move(prepared);
+  if (!prepared) {
+    // The pack itself is at fault: no volunteer can help.
+    spdlog::error("cannot join what volunteer {} is to hold: {}", node.value,
+                  prepared.error().ToString());
+    Feed(swarm::StageFailed{node, generation, prepared.error()});
+    return;
   }
-  assign.generation = effect.generation;
+  wire::Assign assign = *std::move(prepared);
+  assign.generation = generation;
   assign.max_rows = swarm_.config().chunk_rows;
   uint64_t bytes = assign.graph.bytes;
+  size_t groups = 0;
+  for (const wire::StagePart& part : assign.parts) bytes += part.graph.bytes;
+  for (const wire::ExpertPart& part : assign.experts) {
+    bytes += part.graph.bytes;
+    groups += part.groups.size();
+  }
   for (const wire::StageFile& file : assign.weights) bytes += file.bytes;
-  spdlog::info("volunteer {}: blocks [{}, {}), {}", effect.node.value, effect.span.first,
-               effect.span.last, FormatSize(bytes));
-  trace_.Assigned(Now(), effect.node, effect.generation, effect.span, bytes);
+  const planner::Span span{assign.first, assign.last};
+  if (groups == 0) {
+    spdlog::info("volunteer {}: blocks [{}, {}), {} of them without their experts, {}", node.value,
+                 span.first, span.last, assign.parts.size(), FormatSize(bytes));
+  } else {
+    spdlog::info("volunteer {}: {} groups of experts of {} layers, {}", node.value, groups,
+                 assign.experts.size(), FormatSize(bytes));
+  }
+  trace_.Assigned(Now(), node, generation, span, bytes);
   link->steps_sent.clear();
   link->Send(std::move(assign));
 }

@@ -68,6 +68,7 @@ class Hub final : public Generator, private LinkOwner {
   // Queues an event; events are handled one after the other, never nested.
   void Feed(swarm::Event event);
   void Apply(swarm::AssignSpan& effect);
+  void Apply(swarm::AssignExperts& effect);
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);
   void Apply(swarm::SessionRouted& effect);
@@ -79,6 +80,7 @@ class Hub final : public Generator, private LinkOwner {
   void Apply(swarm::Note& effect);
   void Finish(SessionId session, GenerationEvent event);
   void HandleError(NodeId node, const wire::ErrorFrame& error);
+  void SendAssign(NodeId node, uint32_t generation, Result<wire::Assign> prepared);
   VolunteerLink* Link(NodeId node);
   void RemoveLink(NodeId node);
   // Sockets that open and say nothing hold no place for long.

@@ -1,9 +1,12 @@
 #include "coordinator/hub/stage_library.h"
 
+#include <algorithm>
+
 #include "base/str_cat.h"
 #include "net/file.h"
 #include "net/static_site.h"
 #include "store/blob_writer.h"
+#include "store/expert_graphs.h"
 #include "store/stage_graph.h"
 
 namespace shoal {
@@ -74,18 +77,27 @@ wire::StageFile StageLibrary::Keep(ByteVector bytes) {
   return Describe(blob);
 }
 
-Result<wire::Assign> StageLibrary::Prepare(planner::Span span) {
-  const auto key = std::pair(span.first, span.last);
+wire::Assign StageLibrary::Outline() const {
+  const store::ModelFacts& model = pack_.manifest().model;
+  return {.hidden = model.hidden, .vocab = model.vocab, .positions = positions_};
+}
+
+Result<wire::Assign> StageLibrary::Prepare(planner::Span span,
+                                           const std::vector<uint32_t>& divided) {
+  const SpanKey key(span.first, span.last, divided);
   if (const auto at = prepared_.find(key); at != prepared_.end()) return at->second;
   ASSIGN_OR_RETURN(store::StageGraph stage,
-                   store::JoinStage(pack_, span.first, span.last, positions_));
-  const store::ModelFacts& model = pack_.manifest().model;
-  wire::Assign assign{.first = span.first,
-                      .last = span.last,
-                      .hidden = model.hidden,
-                      .vocab = model.vocab,
-                      .positions = positions_};
+                   store::JoinStage(pack_, span.first, span.last, positions_, divided));
+  wire::Assign assign = Outline();
+  assign.first = span.first;
+  assign.last = span.last;
   assign.graph = Keep(std::move(stage.onnx));
+  for (store::StagePart& part : stage.more) {
+    assign.parts.push_back({.block = part.block,
+                            .experts = part.experts,
+                            .takes_routed = part.takes_routed,
+                            .graph = Keep(std::move(part.onnx))});
+  }
   for (const store::Blob& blob : stage.weights) assign.weights.push_back(Describe(blob));
   for (store::GeneratedBlob& blob : stage.generated) {
     assign.weights.push_back(Keep(std::move(blob.bytes)));
@@ -94,6 +106,39 @@ Result<wire::Assign> StageLibrary::Prepare(planner::Span span) {
     assign.kv.push_back({.block = slot.block, .heads = slot.heads, .head_size = slot.head_size});
   }
   return prepared_.emplace(key, std::move(assign)).first->second;
+}
+
+// One layer's experts; their weights join those of the assignment.
+Result<wire::ExpertPart> StageLibrary::PreparePart(uint32_t block,
+                                                   const std::vector<uint32_t>& groups,
+                                                   wire::Assign& assign) {
+  ASSIGN_OR_RETURN(store::ExpertsGraph made, store::JoinExperts(pack_, block, groups));
+  const store::MixtureParts& mixture = *pack_.manifest().variants.front().blocks[block].mixture;
+  wire::ExpertPart part{.block = block, .experts = store::ExpertCount(mixture)};
+  for (const uint32_t group : groups) {
+    part.groups.push_back({group, mixture.groups[group].first, mixture.groups[group].count});
+  }
+  part.graph = Keep(std::move(made.onnx));
+  for (const store::Blob& blob : made.weights) {
+    wire::StageFile file = Describe(blob);
+    const bool is_named = std::ranges::any_of(assign.weights, [&](const wire::StageFile& known) {
+      return known.location == file.location;
+    });
+    if (!is_named) assign.weights.push_back(std::move(file));
+  }
+  return part;
+}
+
+Result<wire::Assign> StageLibrary::PrepareExperts(const std::vector<planner::ExpertSlot>& slots) {
+  wire::Assign assign = Outline();
+  for (size_t at = 0; at < slots.size();) {
+    const uint32_t block = slots[at].block;
+    std::vector<uint32_t> groups;
+    for (; at < slots.size() && slots[at].block == block; ++at) groups.push_back(slots[at].group);
+    ASSIGN_OR_RETURN(wire::ExpertPart part, PreparePart(block, groups, assign));
+    assign.experts.push_back(std::move(part));
+  }
+  return assign;
 }
 
 void StageLibrary::Answer(const net::Request& request, net::Responder responder) {

@@ -6,10 +6,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/result.h"
 #include "net/http.h"
+#include "planner/experts.h"
 #include "planner/plan.h"
 #include "store/pack.h"
 #include "wire/frames.h"
@@ -21,8 +23,11 @@ class StageLibrary {
   // Serves contexts of up to `positions`. `pack` must outlive the library.
   StageLibrary(const store::Pack& pack, uint32_t positions);
 
-  // What `span`'s assignment says, all but its generation and max_rows.
-  Result<wire::Assign> Prepare(planner::Span span);
+  // What `span`'s assignment says, all but its generation and max_rows; `divided` are the layers
+  // within it whose experts are elsewhere.
+  Result<wire::Assign> Prepare(planner::Span span, const std::vector<uint32_t>& divided);
+  // The same of experts, ascending slots.
+  Result<wire::Assign> PrepareExperts(const std::vector<planner::ExpertSlot>& slots);
 
   // Answers GET and HEAD of "/blobs/<sha256>": ranges, ETag, immutable.
   void Answer(const net::Request& request, net::Responder responder);
@@ -36,7 +41,12 @@ class StageLibrary {
 
   const store::Pack& pack_;
   const uint32_t positions_;
-  std::map<std::pair<uint32_t, uint32_t>, wire::Assign> prepared_;
+  Result<wire::ExpertPart> PreparePart(uint32_t block, const std::vector<uint32_t>& groups,
+                                       wire::Assign& assign);
+  wire::Assign Outline() const;
+
+  using SpanKey = std::tuple<uint32_t, uint32_t, std::vector<uint32_t>>;
+  std::map<SpanKey, wire::Assign> prepared_;
   std::map<std::string, net::SharedBytes, std::less<>> generated_;  // By hex SHA-256.
 };
 
