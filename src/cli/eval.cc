@@ -24,6 +24,7 @@ struct EvalArguments {
   std::string hop = "f32";
   std::string logits;
   uint32_t greedy = 0;
+  uint32_t expert_holders = 0;
 };
 
 Status WriteLogits(LocalRoute& route, std::span<const int32_t> ids, const std::string& path) {
@@ -69,7 +70,8 @@ int RunEval(const EvalArguments& arguments) {
   }
 
   const auto hop = arguments.hop == "f16" ? wire::PayloadType::kF16 : wire::PayloadType::kF32;
-  auto route = LocalRoute::Load(*pack, *cuts, hop, static_cast<uint32_t>(positions));
+  auto route = LocalRoute::Load(*pack, *cuts, hop, static_cast<uint32_t>(positions),
+                                arguments.expert_holders);
   if (!route) return ReportFailure(route.error());
   const std::vector<int32_t> tokens(ids->begin(), ids->end());
   if (!arguments.logits.empty()) {
@@ -93,6 +95,8 @@ void AddEval(CLI::App& app, int& exit_code) {
   command->add_option("--cuts", arguments->cuts, "a,b: stages [0,a) [a,b) [b,end)");
   command->add_option("--executor", arguments->executor, "shoal (default)");
   command->add_option("--hop", arguments->hop, "hidden states between stages: f32 (default), f16");
+  command->add_option("--experts", arguments->expert_holders,
+                      "divide every layer's experts over this many pretend volunteers");
   command->add_option("--logits", arguments->logits,
                       "write float32 [ids, vocab] to this .npy file");
   command->add_option("--greedy", arguments->greedy, "print this many greedily decoded ids");

@@ -54,7 +54,8 @@ Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count) {
 }
 
 Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uint32_t> cuts,
-                                    wire::PayloadType hop, uint32_t positions) {
+                                    wire::PayloadType hop, uint32_t positions,
+                                    uint32_t expert_holders) {
   CHECK(hop != wire::PayloadType::kTokens);
   const uint32_t block_count = pack.manifest().block_count();
   RETURN_IF_ERROR(CheckCuts(cuts, block_count));
@@ -62,18 +63,34 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
   route.hop_ = hop;
   route.positions_ = positions;
   route.vocab_ = pack.manifest().model.vocab;
+  route.hidden_ = pack.manifest().model.hidden;
+  std::vector<uint32_t> divided;
+  if (expert_holders > 0) {
+    const auto type = hop == wire::PayloadType::kF16 ? wire::HopType::kF16 : wire::HopType::kF32;
+    ASSIGN_OR_RETURN(route.experts_, LocalExperts::Load(pack, expert_holders, type));
+    divided = route.experts_->blocks();
+  }
   std::vector<uint32_t> borders(cuts.begin(), cuts.end());
   borders.push_back(block_count);
   uint32_t first = 0;
   for (const uint32_t last : borders) {
-    ASSIGN_OR_RETURN(const store::StageGraph graph, JoinStage(pack, first, last, positions));
+    std::vector<uint32_t> here;
+    for (const uint32_t block : divided) {
+      if (block >= first && block < last) here.push_back(block);
+    }
+    ASSIGN_OR_RETURN(store::StageGraph graph, JoinStage(pack, first, last, positions, here));
     RETURN_IF_ERROR(VerifyStageWeights(pack, graph));
-    ASSIGN_OR_RETURN(const onnx::Model model, onnx::Parse(graph.onnx));
     LocalStage local;
     ASSIGN_OR_RETURN(local.weights, store::StageWeights::Open(pack, graph));
     engine::StageOptions options;
     options.kv_bytes_max = uint64_t{1} << 40;  // One session: the machine is the limit.
-    ASSIGN_OR_RETURN(local.stage, engine::Stage::Load(model, *local.weights, options));
+    local.more = std::move(graph.more);
+    for (size_t part = 0; part <= local.more.size(); ++part) {
+      ASSIGN_OR_RETURN(const onnx::Model model,
+                       onnx::Parse(part == 0 ? graph.onnx : local.more[part - 1].onnx));
+      ASSIGN_OR_RETURN(auto stage, engine::Stage::Load(model, *local.weights, options));
+      local.parts.push_back(std::move(stage));
+    }
     route.stages_.push_back(std::move(local));
     first = last;
   }
@@ -83,8 +100,10 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
 
 Status LocalRoute::Reset() {
   for (const LocalStage& local : stages_) {
-    if (open_) RETURN_IF_ERROR(local.stage->Release(kSession));
-    RETURN_IF_ERROR(local.stage->Open(kSession, positions_));
+    for (const auto& part : local.parts) {
+      if (open_) RETURN_IF_ERROR(part->Release(kSession));
+      RETURN_IF_ERROR(part->Open(kSession, positions_));
+    }
   }
   open_ = true;
   position_ = 0;
@@ -114,10 +133,9 @@ Status LocalRoute::FeedChunk(std::span<const int32_t> tokens, size_t wanted,
   }
   std::vector<float> hidden;
   for (size_t i = 0; i < stages_.size(); ++i) {
-    engine::Stage& stage = *stages_[i].stage;
     const engine::Input input =
         i == 0 ? engine::Input::Tokens(tokens) : engine::Input::Hidden(hidden);
-    ASSIGN_OR_RETURN(const engine::Output output, stage.Run(rows, input));
+    ASSIGN_OR_RETURN(const engine::Output output, RunStage(stages_[i], rows, input));
     if (i + 1 == stages_.size()) {
       CHECK(output.values.size() == wanted * vocab_);
       logits.insert(logits.end(), output.values.begin(), output.values.end());
@@ -127,6 +145,38 @@ Status LocalRoute::FeedChunk(std::span<const int32_t> tokens, size_t wanted,
   }
   position_ += static_cast<uint32_t>(tokens.size());
   return {};
+}
+
+Result<engine::Output> LocalRoute::RunStage(LocalStage& local, std::span<const engine::Row> rows,
+                                            const engine::Input& input) {
+  ASSIGN_OR_RETURN(engine::Output output, local.parts[0]->Run(rows, input));
+  for (size_t part = 1; part < local.parts.size(); ++part) {
+    const store::StagePart& layer = local.more[part - 1];
+    const size_t width = output.width;
+    CHECK(width == 2 * size_t{hidden_} + layer.experts);
+    std::vector<float> routed;
+    std::vector<float> routes;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const auto values = output.values.subspan(row * width, width);
+      routed.insert(routed.end(), values.begin() + hidden_, values.begin() + 2 * hidden_);
+      routes.insert(routes.end(), values.begin() + 2 * hidden_, values.end());
+    }
+    ASSIGN_OR_RETURN(const std::vector<float> sum, experts_->Sum(layer.block, routed, routes));
+    std::vector<float> next;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const auto values = output.values.subspan(row * width, width);
+      const auto end = values.begin() + (layer.takes_routed ? 2 * hidden_ : hidden_);
+      next.insert(next.end(), values.begin(), end);
+      const auto from = sum.begin() + static_cast<ptrdiff_t>(row * hidden_);
+      next.insert(next.end(), from, from + hidden_);
+    }
+    ASSIGN_OR_RETURN(output, local.parts[part]->Run(rows, engine::Input::Hidden(next)));
+  }
+  return output;
+}
+
+std::vector<uint64_t> LocalRoute::ExpertRowsSent() const {
+  return experts_ ? experts_->sent() : std::vector<uint64_t>();
 }
 
 Result<std::vector<int32_t>> LocalRoute::Greedy(std::span<const int32_t> prompt, uint32_t count) {

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
+#include "cli/local_experts.h"
 #include "engine/stage.h"
 #include "store/pack.h"
 #include "store/stage_weights.h"
@@ -24,8 +26,11 @@ class LocalRoute {
  public:
   // Joins, verifies and loads the stages for `positions` positions. `hop`: how hidden states
   // travel, kF32 or kF16. The pack may go afterwards.
+  // `expert_holders`: over how many pretend volunteers the experts of every layer are divided; 0:
+  // they are not.
   static Result<LocalRoute> Load(const store::Pack& pack, std::span<const uint32_t> cuts,
-                                 wire::PayloadType hop, uint32_t positions);
+                                 wire::PayloadType hop, uint32_t positions,
+                                 uint32_t expert_holders = 0);
 
   uint32_t vocab() const { return vocab_; }
   // Begins anew, with an empty KV cache.
@@ -34,17 +39,25 @@ class LocalRoute {
   Result<std::vector<float>> Feed(std::span<const int32_t> tokens, size_t wanted);
   // The `count` most probable next tokens after `prompt`, decoded step by step from an empty cache.
   Result<std::vector<int32_t>> Greedy(std::span<const int32_t> prompt, uint32_t count);
+  // Rows sent to each holder of experts so far.
+  std::vector<uint64_t> ExpertRowsSent() const;
 
  private:
   struct LocalStage {
     std::unique_ptr<store::StageWeights> weights;
-    std::unique_ptr<engine::Stage> stage;
+    std::vector<std::unique_ptr<engine::Stage>> parts;
+    std::vector<store::StagePart> more;  // What each part but the first begins with.
   };
   LocalRoute() = default;
+  // Runs a stage, with its experts where they are. Views the stage's last output.
+  Result<engine::Output> RunStage(LocalStage& local, std::span<const engine::Row> rows,
+                                  const engine::Input& input);
   // At most kChunkRows tokens.
   Status FeedChunk(std::span<const int32_t> tokens, size_t wanted, std::vector<float>& logits);
 
   std::vector<LocalStage> stages_;
+  std::optional<LocalExperts> experts_;
+  uint32_t hidden_ = 0;
   wire::PayloadType hop_ = wire::PayloadType::kF32;
   uint32_t vocab_ = 0;
   uint32_t positions_ = 0;

@@ -103,6 +103,57 @@ TEST_P(GoldenModel, WeightsInF16StayClose) {
   EXPECT_LT(RelativeError(*logits, logits_), 1e-4);
 }
 
+// The experts of every layer on pretend volunteers, in one stage and with a cut at every block.
+class GoldenMixture : public GoldenModel {};
+
+TEST_P(GoldenMixture, AgreesWithItsExpertsDivided) {
+  const store::Pack pack = MustPack(folder_, GoldenFolder(GetParam()));
+  const auto& blocks = pack.manifest().variants.front().blocks;
+  const size_t mixtures = static_cast<size_t>(std::ranges::count_if(
+      blocks, [](const store::Block& block) { return block.mixture.has_value(); }));
+  std::vector<uint32_t> all_cuts;
+  for (uint32_t block = 1; block < blocks.size(); ++block) all_cuts.push_back(block);
+  for (const uint32_t holders : {1u, 2u, 3u}) {
+    for (const std::vector<uint32_t>& cuts : {std::vector<uint32_t>{}, all_cuts}) {
+      SCOPED_TRACE(StrCat(holders, " holders, cuts ", JoinNumbers(cuts)));
+      auto route = LocalRoute::Load(pack, cuts, wire::PayloadType::kF32, 64, holders);
+      ASSERT_TRUE(route) << route.error().ToString();
+      const auto logits = route->Feed(reference_.prompt_ids, reference_.prompt_ids.size());
+      ASSERT_TRUE(logits) << logits.error().ToString();
+      EXPECT_LT(RelativeError(*logits, logits_), 1e-5);
+      // Each holder was sent rows, and not every row went to every one of many.
+      uint64_t sent = 0;
+      for (const uint64_t rows : route->ExpertRowsSent()) {
+        EXPECT_GT(rows, 0u);
+        sent += rows;
+      }
+      const size_t most = mixtures * holders * reference_.prompt_ids.size();
+      EXPECT_LE(sent, most);
+      if (holders == 3) EXPECT_LT(sent, most);
+      const auto ids =
+          route->Greedy(reference_.prompt_ids, static_cast<uint32_t>(reference_.greedy_ids.size()));
+      ASSERT_TRUE(ids) << ids.error().ToString();
+      ExpectReferenceIds(*ids, reference_);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Mixtures, GoldenMixture,
+                         testing::Values("mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3",
+                                         "kimi_k2"),
+                         [](const auto& parameter) { return parameter.param; });
+
+TEST(LocalRoute, RefusesMoreHoldersThanGroups) {
+  const ScratchFolder folder;
+  const store::Pack dense = MustPack(folder, GoldenFolder("llama3"));
+  const auto route = LocalRoute::Load(dense, {}, wire::PayloadType::kF32, 64, 2);
+  ASSERT_FALSE(route);
+  EXPECT_EQ(route.error().ToString(), "invalid_argument: the model has no experts");
+  const ScratchFolder other;
+  const store::Pack mixture = MustPack(other, GoldenFolder("mixtral"));
+  EXPECT_FALSE(LocalRoute::Load(mixture, {}, wire::PayloadType::kF32, 64, 1000));
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, GoldenModel,
                          testing::Values("llama3", "llama_tied", "mistral", "qwen2", "qwen3",
                                          "smollm3", "olmo2", "phi3", "gemma2", "gemma3", "gpt2",

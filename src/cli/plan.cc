@@ -8,7 +8,9 @@
 #include "base/str_cat.h"
 #include "cli/commands.h"
 #include "cli/devices.h"
+#include "cli/plan_experts.h"
 #include "coordinator/hub/block_costs.h"
+#include "coordinator/hub/expert_layers.h"
 #include "model/file.h"
 #include "packer/shapes.h"
 #include "planner/explain.h"
@@ -29,6 +31,7 @@ struct PlanArguments {
   bool f16_hops = false;
   bool shapes_only = false;
   std::string weights = "q4";
+  bool divide_experts = false;
 };
 
 void PrintNames(const DevicesFile& devices) {
@@ -63,24 +66,64 @@ void PrintWhatIf(const DevicesFile& devices, bool has_plan) {
   }
 }
 
+struct PlannedModel {
+  store::Manifest manifest;
+  std::vector<planner::ExpertLayer> layers;  // That can be divided.
+};
+
+// The layers of experts of a model of which only the shapes are known.
+std::vector<planner::ExpertLayer> ShapesLayers(const model::Architecture& arch,
+                                               const packer::Recipe& recipe,
+                                               const std::vector<planner::BlockCost>& costs) {
+  std::vector<planner::ExpertLayer> layers;
+  for (const packer::ShapePiece& piece : packer::ShapePieces(arch, recipe)) {
+    if (!piece.experts) continue;
+    if (layers.empty() || layers.back().block != piece.block) {
+      planner::ExpertLayer& layer = layers.emplace_back();
+      layer.block = piece.block;
+      layer.own = costs[piece.block];
+      layer.chosen = arch.mixture->chosen;
+      layer.experts_per_group = arch.mixture->experts_per_group();
+      // Three matrices, two operations a weight.
+      layer.flops_per_expert = 6.0 * arch.hidden * arch.mixture->intermediate;
+      layer.own.flops_per_token -= layer.chosen * layer.flops_per_expert;
+      layer.own.read_fraction = 1;
+    }
+    layers.back().group_bytes.push_back(piece.bytes);
+    layers.back().own.weight_bytes -= piece.bytes;
+  }
+  return layers;
+}
+
 // Of a pack, or of what a checkpoint would be packed to.
-Result<store::Manifest> ReadManifest(const PlanArguments& arguments) {
+Result<PlannedModel> ReadModel(const PlanArguments& arguments, uint32_t hop_bytes) {
   if (!arguments.shapes_only) {
     ASSIGN_OR_RETURN(const store::Pack pack, store::Pack::Open(arguments.pack));
-    return pack.manifest();
+    return PlannedModel{pack.manifest(), ExpertLayersOf(pack.manifest(), hop_bytes)};
   }
   ASSIGN_OR_RETURN(const packer::Recipe recipe, packer::Recipe::Named(arguments.weights));
   ASSIGN_OR_RETURN(const model::Architecture arch, packer::ReadShapes(arguments.pack));
-  return packer::ShapesManifest(arch, recipe, arguments.pack);
+  PlannedModel model{packer::ShapesManifest(arch, recipe, arguments.pack), {}};
+  model.layers = ShapesLayers(arch, recipe, BlockCostsOf(model.manifest, hop_bytes));
+  return model;
 }
 
 Status RunPlan(const PlanArguments& arguments) {
-  ASSIGN_OR_RETURN(const store::Manifest manifest, ReadManifest(arguments));
+  const uint32_t hop_bytes = arguments.f16_hops ? 2 : 4;
+  ASSIGN_OR_RETURN(const PlannedModel model, ReadModel(arguments, hop_bytes));
   ASSIGN_OR_RETURN(const std::string text, model::ReadFile(arguments.devices, kDevicesBytesMax));
   ASSIGN_OR_RETURN(DevicesFile devices, ParseDevices(text, arguments.devices));
-  devices.problem.blocks = BlockCostsOf(manifest, arguments.f16_hops ? 2 : 4);
+  devices.problem.blocks = BlockCostsOf(model.manifest, hop_bytes);
   ASSIGN_OR_RETURN(const planner::PoolPlan plan, planner::PlanPool(devices.problem));
   PrintNames(devices);
+  if (!model.layers.empty() && (arguments.divide_experts || !plan.complete())) {
+    const uint32_t hidden = model.manifest.model.hidden;
+    ASSIGN_OR_RETURN(const DividedPlan divided,
+                     PlanDivided(devices.problem, model.layers, hidden, hop_bytes));
+    fmt::print("{}", DescribeDivided(divided, model.layers));
+    if (divided.complete()) return {};
+    return Fail(Code::kUnavailable, "these devices cannot run the model");
+  }
   fmt::print("{}", planner::Describe(devices.problem, plan));
   if (devices.problem.volunteers.size() <= kWhatIfVolunteers) {
     PrintWhatIf(devices, plan.complete());
@@ -99,6 +142,8 @@ void AddPlan(CLI::App& app, int& exit_code) {
   command->add_option("--devices", arguments->devices, "the devices, a JSON file")->required();
   command->add_flag("--shapes-only", arguments->shapes_only,
                     "PACK is a checkpoint of which only the config.json is read");
+  command->add_flag("--divide-experts", arguments->divide_experts,
+                    "divide every layer's experts, even if the model fits undivided");
   command->add_option("--weights", arguments->weights, "with --shapes-only: f32, f16, q8 or q4")
       ->capture_default_str();
   command->add_option("--hop", *hop, "precision of hidden states on the network")
