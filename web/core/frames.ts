@@ -54,6 +54,26 @@ export interface KvSlot {
   head_size: number;
 }
 
+export interface StagePart {
+  block: number;
+  experts: number;
+  takes_routed: boolean;
+  graph: StageFile;
+}
+
+export interface ExpertRange {
+  group: number;
+  first: number;
+  count: number;
+}
+
+export interface ExpertPart {
+  block: number;
+  experts: number;
+  groups: ExpertRange[];
+  graph: StageFile;
+}
+
 export interface Assign {
   generation: number;
   first: number;
@@ -65,6 +85,8 @@ export interface Assign {
   graph: StageFile;
   weights: StageFile[];
   kv: KvSlot[];
+  parts: StagePart[];
+  experts: ExpertPart[];
 }
 
 export interface Ready {
@@ -187,6 +209,67 @@ export interface Replay {
   target: number;
 }
 
+// --- Experts -------------------------------------------------------------------------------------
+
+export interface ExpertHolder {
+  block: number;
+  group: number;
+  first: number;
+  count: number;
+  node: number;
+  generation: number;
+}
+
+export interface ExpertTable {
+  generation: number;
+  hop: HopType;
+  holders: ExpertHolder[];
+}
+
+export interface ExpertChoice {
+  row: number;
+  expert: number;
+  weight: number;
+}
+
+export interface ExpertRows {
+  request: bigint;
+  generation: number;
+  block: number;
+  type: HopType;
+  rows: number;
+  width: number;
+  choices: ExpertChoice[];
+  payload: Uint8Array;
+}
+
+export interface ExpertSums {
+  request: bigint;
+  type: HopType;
+  rows: number;
+  width: number;
+  payload: Uint8Array;
+}
+
+export interface ExpertRefusal {
+  request: bigint;
+  code: ErrorCode;
+  detail: string;
+}
+
+export interface ExpertGroupUse {
+  block: number;
+  group: number;
+  rows_done: number;
+}
+
+export interface ExpertUsage {
+  generation: number;
+  requests: number;
+  compute_us: number;
+  groups: ExpertGroupUse[];
+}
+
 // --- Connection ----------------------------------------------------------------------------------
 
 export interface Leave {
@@ -245,6 +328,11 @@ export interface Bodies {
   error: ErrorFrame;
   bye: Bye;
   report: Report;
+  "expert-table": ExpertTable;
+  "expert-rows": ExpertRows;
+  "expert-sums": ExpertSums;
+  "expert-refusal": ExpertRefusal;
+  "expert-usage": ExpertUsage;
 }
 
 export type Kind = keyof Bodies;

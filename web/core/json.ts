@@ -3,10 +3,10 @@
 
 import { errorCodeName, errorCodes, ShoalError } from "./errors.ts";
 import type { ErrorCode } from "./errors.ts";
-import type { Frame, Sampling } from "./frames.ts";
+import type { Frame, FrameOf, Sampling } from "./frames.ts";
 
 // u64 identifiers: bigint here, decimal strings there.
-const bigintFields = new Set(["session", "seed", "nonce"]);
+const bigintFields = new Set(["session", "seed", "nonce", "request"]);
 // u64 counts: number here, decimal strings there.
 const countFields = new Set([
   "memory_bytes",
@@ -19,6 +19,8 @@ const countFields = new Set([
   "encode_us",
   "bytes_in",
   "bytes_out",
+  "requests",
+  "rows_done",
 ]);
 // Byte strings other than payloads: Uint8Array here, hex there.
 const byteFields = new Set(["mask"]);
@@ -77,9 +79,18 @@ export interface WireText {
 
 const noPayload = new Uint8Array(0);
 
+type FrameWithPayload = FrameOf<"step" | "kv-import" | "expert-rows" | "expert-sums">;
+
+function hasPayload(frame: Frame): frame is FrameWithPayload {
+  const { kind } = frame;
+  return (
+    kind === "step" || kind === "kv-import" || kind === "expert-rows" || kind === "expert-sums"
+  );
+}
+
 // A frame's JSON with "payload_bytes", and the payload itself.
 export function frameToWire(frame: Frame): WireText {
-  if (frame.kind !== "step" && frame.kind !== "kv-import") {
+  if (!hasPayload(frame)) {
     return { json: JSON.stringify(frame, toWireValue), payload: noPayload };
   }
   const { payload, ...fields } = frame.body;
@@ -93,7 +104,7 @@ export function frameToWire(frame: Frame): WireText {
 // The inverse of frameToWire; `payload` becomes part of the frame as it is.
 export function frameFromWire(json: string, payload: Uint8Array): Frame {
   const frame = JSON.parse(json, fromWireValue) as Frame;
-  if (frame.kind === "step" || frame.kind === "kv-import") {
+  if (hasPayload(frame)) {
     const body = frame.body as typeof frame.body & { payload_bytes?: number };
     delete body.payload_bytes;
     body.payload = payload;

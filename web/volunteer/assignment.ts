@@ -4,6 +4,7 @@
 import { ShoalError, type Assign, type StageFile } from "../core/index.ts";
 import { chunkBytes, type BlobSource, type OnBytes } from "./blobs.ts";
 import type { StageFiles } from "./executor.ts";
+import { holdsStage, partsOf } from "./parts.ts";
 
 const limits = {
   // A joined graph is names and shapes; weights are external.
@@ -14,16 +15,28 @@ const limits = {
   positions: 1 << 24,
   // Below the codec's 64 MiB a frame, with room for rows and sampling.
   hopBytes: 48 * 1024 * 1024,
+  experts: 65536,
+  // Of a step, in all.
+  routes: 16 * 1024 * 1024,
   parallelFetches: 4,
 };
 
 export function holdsNothing(assign: Assign): boolean {
-  return assign.first === assign.last;
+  return !holdsStage(assign) && assign.experts.length === 0;
 }
 
-// Of the files together.
+// Of graphs and weights together.
 export function fileBytes(assign: Assign): number {
-  return assign.weights.reduce((sum, file) => sum + file.bytes, assign.graph.bytes);
+  return filesOf(assign).reduce((sum, file) => sum + file.bytes, 0);
+}
+
+// Graphs first.
+export function filesOf(assign: Assign): StageFile[] {
+  return [...graphsOf(assign), ...assign.weights];
+}
+
+function graphsOf(assign: Assign): StageFile[] {
+  return holdsNothing(assign) ? [] : partsOf(assign).map(({ graph }) => graph);
 }
 
 // Bytes that one position of one session takes in the KV caches of the stage.
@@ -38,7 +51,14 @@ export function checkAssign(assign: Assign, memoryBytes: number): void {
     if (!holds) throw new ShoalError("invalid_argument", `assignment: ${detail}`);
   };
   const { first, last } = assign;
-  ensure(first < last && last - first <= limits.blocks, `blocks [${first}, ${last})`);
+  ensure(
+    first <= last && last - first <= limits.blocks && (first < last) === (assign.experts.length === 0),
+    `blocks [${first}, ${last})`,
+  );
+  for (const { experts } of [...assign.parts, ...assign.experts]) {
+    const fits = within(experts, limits.experts) && assign.max_rows * experts <= limits.routes;
+    ensure(fits, `${experts} experts of a layer`);
+  }
   ensure(within(assign.hidden, limits.width), `hidden width ${assign.hidden}`);
   ensure(within(assign.vocab, limits.vocab), `vocabulary ${assign.vocab}`);
   ensure(within(assign.positions, limits.positions), `${assign.positions} positions`);
@@ -47,10 +67,12 @@ export function checkAssign(assign: Assign, memoryBytes: number): void {
     assign.max_rows * assign.hidden * 4 <= limits.hopBytes,
     `${assign.max_rows} rows of ${assign.hidden} do not fit a frame`,
   );
-  for (const file of [assign.graph, ...assign.weights]) checkFile(file, ensure);
-  ensure(assign.graph.bytes <= limits.graphBytes, `a graph of ${assign.graph.bytes} bytes`);
-  const locations = new Set(assign.weights.map((file) => file.location));
-  ensure(locations.size === assign.weights.length, "a weight file is named twice");
+  for (const file of filesOf(assign)) checkFile(file, ensure);
+  for (const graph of graphsOf(assign)) {
+    ensure(graph.bytes <= limits.graphBytes, `a graph of ${graph.bytes} bytes`);
+  }
+  const locations = new Set(filesOf(assign).map((file) => file.location));
+  ensure(locations.size === filesOf(assign).length, "a weight file is named twice");
   const blocks = new Set<number>();
   for (const { block, heads, head_size: size } of assign.kv) {
     ensure(block >= first && block < last && !blocks.has(block), `KV of block ${block}`);
@@ -60,7 +82,8 @@ export function checkAssign(assign: Assign, memoryBytes: number): void {
   if (fileBytes(assign) > memoryBytes) {
     throw new ShoalError(
       "resource_exhausted",
-      `blocks [${first}, ${last}) need ${fileBytes(assign)} bytes, ${memoryBytes} are lent`,
+      `${first < last ? `blocks [${first}, ${last})` : "experts"} need ${fileBytes(assign)} ` +
+        `bytes, ${memoryBytes} are lent`,
     );
   }
 }
@@ -99,15 +122,16 @@ export interface LoadProgress {
   files: FileProgress[];
 }
 
-// Fetches all files of a checked assignment, a few at a time. `onProgress` is given the same
+// Fetches all files of a checked assignment, a few at a time: for each graph with the weights of
+// all. `onProgress` is given the same
 // object every time. The first failure, or `signal`, ends all of it.
 export async function fetchStage(
   assign: Assign,
   source: BlobSource,
   signal: AbortSignal,
   onProgress: (progress: LoadProgress) => void,
-): Promise<StageFiles> {
-  const all = [assign.graph, ...assign.weights];
+): Promise<StageFiles[]> {
+  const all = filesOf(assign);
   const progress: LoadProgress = {
     bytesDone: 0,
     bytesTotal: fileBytes(assign),
@@ -137,6 +161,9 @@ export async function fetchStage(
     failure.abort();
     throw thrown;
   }
-  const weights = new Map(assign.weights.map((file, index) => [file.location, blobs[index + 1]!]));
-  return { graph: blobs[0]!, weights };
+  const graphs = graphsOf(assign).length;
+  const weights = new Map(
+    assign.weights.map((file, index) => [file.location, blobs[graphs + index]!]),
+  );
+  return blobs.slice(0, graphs).map((graph) => ({ graph, weights }));
 }

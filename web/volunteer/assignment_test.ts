@@ -26,6 +26,8 @@ function assign(change: Partial<Assign> = {}): Assign {
       { block: 1, heads: 2, head_size: 16 },
       { block: 2, heads: 2, head_size: 16 },
     ],
+    parts: [],
+    experts: [],
   };
   return { ...usual, ...change };
 }
@@ -83,10 +85,10 @@ describe("fetchStage", () => {
     };
     let last: LoadProgress | undefined;
     const signal = new AbortController().signal;
-    const files = await fetchStage(assign(), source, signal, (progress) => (last = progress));
-    expect(await files.graph.text()).toBe("/blobs/a");
-    expect([...files.weights.keys()]).toEqual([hash("b"), hash("c")]);
-    expect(await files.weights.get(hash("c"))!.text()).toBe("/blobs/c");
+    const [files] = await fetchStage(assign(), source, signal, (progress) => (last = progress));
+    expect(await files!.graph.text()).toBe("/blobs/a");
+    expect([...files!.weights.keys()]).toEqual([hash("b"), hash("c")]);
+    expect(await files!.weights.get(hash("c"))!.text()).toBe("/blobs/c");
     const total = chunkBytes + 1011;
     expect(last).toMatchObject({ bytesDone: total, bytesTotal: total, bytesFetched: total - 10 });
   });

@@ -10,6 +10,12 @@ import type { ErrorCode, KvSlot } from "../core/index.ts";
 export const executorNames = ["shoal", "ort-webgpu", "ort-wasm"] as const;
 export type ExecutorName = (typeof executorNames)[number];
 
+// One of the values that a row of a graph's input or output is made of, side by side.
+export interface RowValue {
+  name: string;
+  width: number;
+}
+
 // The shapes of a stage, blocks [first, last), as its assignment states them.
 export interface Stage {
   first: number;
@@ -20,6 +26,33 @@ export interface Stage {
   vocab: number;
   // Of every layer block in the stage.
   kv: KvSlot[];
+  // Where the graph begins, or ends, within a layer whose experts are elsewhere; or is of experts.
+  inputs?: RowValue[];
+  outputs?: RowValue[];
+}
+
+// What a row of input is made of.
+export function inputsOf(stage: Stage): RowValue[] {
+  if (stage.inputs !== undefined) return stage.inputs;
+  return stage.first === 0
+    ? [{ name: "tokens", width: 1 }]
+    : [{ name: `hidden.${stage.first}`, width: stage.hidden }];
+}
+
+// What a row of output is made of.
+export function outputsOf(stage: Stage, hasHead: boolean): RowValue[] {
+  if (stage.outputs !== undefined) return stage.outputs;
+  return hasHead
+    ? [{ name: "logits", width: stage.vocab }]
+    : [{ name: `hidden.${stage.last}`, width: stage.hidden }];
+}
+
+export function takesTokens(stage: Stage): boolean {
+  return inputsOf(stage)[0]!.name === "tokens";
+}
+
+export function widthOf(values: readonly RowValue[]): number {
+  return values.reduce((sum, { width }) => sum + width, 0);
 }
 
 // The joined ONNX graph and its external data by `location`; hashes have been verified.
@@ -43,14 +76,14 @@ export interface RowGroup {
 }
 
 // Input of all groups, one after the other: a token per row for the stage that begins with block
-// 0, hidden states [rows, hidden] for the others.
+// 0, hidden states [rows, hidden] for the others; or the stage's `inputs`, side by side.
 export interface RunRequest {
   groups: RowGroup[];
   input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
 }
 
 // One group's rows: hidden states [rows, hidden], or logits [logitRows.length, vocab] where the
-// stage has the head. A group that failed has left its KV cache as it was.
+// stage has the head; or the stage's `outputs`, side by side. A group that failed has left its KV cache as it was.
 export type GroupResult =
   { ok: true; output: Float32Array<ArrayBuffer> } | { ok: false; code: ErrorCode; detail: string };
 

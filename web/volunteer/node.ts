@@ -3,12 +3,24 @@
 //
 //   frames in --> session rules (at once) --> work queue (in order) --> executor --> frames out
 
-import { ShoalError, type Core, type Frame, type FrameOf, type Open } from "../core/index.ts";
+import {
+  coordinatorNode,
+  ShoalError,
+  type Core,
+  type Frame,
+  type FrameOf,
+  type Open,
+  type Step,
+} from "../core/index.ts";
 import type { MemoryBlobs } from "./blobs.ts";
+import { DividedSteps } from "./divided_steps.ts";
 import type { Executor } from "./executor.ts";
+import { ExpertHolder } from "./expert_holder.ts";
 import { Link, type Socket, type SocketHandlers } from "./link.ts";
 import type { Counters, VolunteerEvent, VolunteerOptions, VolunteerState } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
+import { holdsStage, PartExecutors } from "./parts.ts";
+import { SessionGate } from "./session_gate.ts";
 import { SessionTable } from "./sessions.ts";
 import { StageKeeper } from "./stage_keeper.ts";
 import { runStep } from "./step.ts";
@@ -29,6 +41,8 @@ export interface NodeParts {
   platform: string;
   core: Core;
   executor: Executor;
+  // Makes a further one, for a stage in parts or for experts of several layers.
+  newExecutor(): Executor;
   blobs: MemoryBlobs;
   openSocket(handlers: SocketHandlers): Socket;
   emit(event: VolunteerEvent): void;
@@ -47,6 +61,12 @@ export class VolunteerNode {
   readonly #sessions = new SessionTable();
   readonly #queue: WorkQueue;
   readonly #stage: StageKeeper;
+  readonly #executors: PartExecutors;
+  readonly #gate = new SessionGate();
+  readonly #divided: DividedSteps;
+  readonly #experts: ExpertHolder;
+  // Steps that wait for their sessions' earlier ones.
+  #gated = 0;
   readonly #counters: Counters = {
     steps: 0,
     rows: 0,
@@ -71,8 +91,26 @@ export class VolunteerNode {
       (thrown) => this.#problem(ShoalError.from(thrown)),
       parts.rest,
     );
+    this.#executors = new PartExecutors(parts.executor, parts.newExecutor);
+    const shared = {
+      core: parts.core,
+      executors: this.#executors,
+      queue: this.#queue,
+      outbox: this.#outbox,
+    };
+    this.#divided = new DividedSteps(shared);
+    this.#experts = new ExpertHolder({
+      ...shared,
+      onServed: (rows, computeUs) => {
+        ++this.#counters.steps;
+        this.#counters.rows += rows;
+        this.#counters.computeMs += computeUs / 1000;
+      },
+    });
     this.#stage = new StageKeeper({
       ...parts,
+      executors: this.#executors,
+      divided: this.#divided,
       memoryBytes: parts.options.memoryBytes,
       outbox: this.#outbox,
       sessions: this.#sessions,
@@ -130,7 +168,7 @@ export class VolunteerNode {
     clearTimeout(this.#countersTimer);
     this.#emitCounters();
     this.#enter(state, detail);
-    await this.#parts.executor.unload();
+    await this.#executors.unload();
   }
 
   // --- The connection ----------------------------------------------------------------------------
@@ -268,11 +306,24 @@ export class VolunteerNode {
       case "step":
         return this.#onStep(frame, bytes, arrivedMs);
       case "cancel":
-        return this.#sessions.cancel(frame.body);
+        this.#sessions.cancel(frame.body);
+        return this.#divided.dropUnwanted();
       case "release":
         return this.#onRelease(frame.body.session);
       case "rollback":
         return this.#onRollback(frame);
+      case "expert-table":
+        if (frame.from !== coordinatorNode) {
+          const detail = "only the coordinator says who holds experts";
+          throw new ShoalError("permission_denied", detail);
+        }
+        return this.#divided.onTable(frame.body);
+      case "expert-rows":
+        return this.#experts.onRows(this.#stage.held?.assign, frame.from, frame.body, bytes);
+      case "expert-sums":
+        return this.#divided.onSums(frame.from, frame.body);
+      case "expert-refusal":
+        return this.#divided.onRefusal(frame.from, frame.body);
       case "kv-export":
       case "kv-import":
       case "replay":
@@ -290,18 +341,18 @@ export class VolunteerNode {
 
   #onOpen(open: Open): void {
     const opened = this.#sessions.open(open);
-    const { executor } = this.#parts;
+    this.#divided.dropUnwanted();
     const { session } = opened;
-    this.#queue.pushAlways(0, async () => {
+    this.#inTurn(open.session, async () => {
       if (session.gone) return;
-      if (opened.kind === "new") return await executor.open(session.kv, session.capacity);
+      if (opened.kind === "new") return await this.#executors.open(session.kv, session.capacity);
       await this.#truncate(open.session, open.epoch, opened.keep);
     });
   }
 
   #onRollback({ body }: FrameOf<"rollback">): void {
     this.#sessions.require(body.session, body.epoch);
-    this.#queue.push(0, () => this.#truncate(body.session, body.epoch, body.position));
+    this.#inTurn(body.session, () => this.#truncate(body.session, body.epoch, body.position));
   }
 
   // Answers with an error when fewer positions are there than are to be kept.
@@ -316,26 +367,46 @@ export class VolunteerNode {
       this.#outbox.sendError(error, { session: id, epoch });
       return;
     }
-    await this.#parts.executor.rollback(session.kv, length);
+    await this.#executors.rollback(session.kv, length);
     session.length = length;
   }
 
   #onRelease(id: bigint): void {
     const session = this.#sessions.release(id);
     if (session === undefined) return;
+    this.#divided.dropUnwanted();
     const held = this.#stage.held;
-    this.#queue.pushAlways(0, async () => {
-      if (held !== undefined && held === this.#stage.held) await held.executor.release(session.kv);
+    this.#inTurn(id, async () => {
+      if (held !== undefined && held === this.#stage.held) {
+        await this.#executors.release(session.kv);
+      }
     });
+  }
+
+  // Queues work of one session, behind what else there is of it.
+  #inTurn(session: bigint, work: () => Promise<void>): void {
+    if (!this.#isDivided()) return this.#queue.pushAlways(0, work);
+    this.#gate.run(
+      [session],
+      () =>
+        new Promise((resolve) => {
+          this.#queue.pushAlways(0, () => work().finally(resolve));
+        }),
+    );
+  }
+
+  // Whether a step of what is held takes several turns in the queue.
+  #isDivided(): boolean {
+    return (this.#stage.held?.assign.parts.length ?? 0) > 0;
   }
 
   #onStep(frame: FrameOf<"step">, bytes: number, arrivedMs: number): void {
     const held = this.#stage.held;
-    if (held === undefined) {
+    if (held === undefined || !holdsStage(held.assign)) {
       throw new ShoalError("failed_precondition", "no stage is held here; steps cannot be run");
     }
     const decodeMs = this.#parts.now() - arrivedMs;
-    this.#queue.push(bytes, async () => {
+    this.#runInTurn(frame.body, bytes, async () => {
       // A newer assignment has dropped every session of this one.
       if (held !== this.#stage.held) return;
       const arrived = { step: frame.body, bytes, arrivedMs, decodeMs };
@@ -350,6 +421,18 @@ export class VolunteerNode {
       }
       this.#countersSoon();
     });
+  }
+
+  #runInTurn({ rows }: Step, bytes: number, work: () => Promise<void>): void {
+    if (!this.#isDivided()) return this.#queue.push(bytes, work);
+    if (this.#gated >= queueLimits.items) {
+      throw new ShoalError("resource_exhausted", `${this.#gated} steps wait here`);
+    }
+    ++this.#gated;
+    this.#gate.run(
+      rows.map(({ session }) => session),
+      () => work().finally(() => --this.#gated),
+    );
   }
 
   // The step as a whole failed: every session in it is told.

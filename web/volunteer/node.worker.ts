@@ -76,17 +76,19 @@ function build({ options, platform, core, pacer, meter }: Parts, files: BlobSour
   const origin = new URL(options.url);
   const socketUrl = new URL("/volunteer", origin);
   socketUrl.protocol = origin.protocol === "https:" ? "wss:" : "ws:";
-  const executor = new RemoteExecutor({
-    createWorker: () => createExecutorWorker(options.executor),
-    threads: options.threads ?? 1,
-    onDeath: (error) => node.onExecutorDeath(error),
-  });
+  const newExecutor = (): RemoteExecutor =>
+    new RemoteExecutor({
+      createWorker: () => createExecutorWorker(options.executor),
+      threads: options.threads ?? 1,
+      onDeath: (error) => node.onExecutorDeath(error),
+    });
   const node = new VolunteerNode({
     options,
     agent: `shoal ${core.version} (web)`,
     platform,
     core,
-    executor,
+    executor: newExecutor(),
+    newExecutor,
     blobs: new MemoryBlobs(files),
     openSocket: meter.socket((handlers) => openSocket(socketUrl, handlers)),
     emit,

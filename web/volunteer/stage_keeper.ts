@@ -7,15 +7,18 @@ import {
   fetchStage,
   fileBytes,
   holdsNothing,
+  filesOf,
   kvBytesPerPosition,
   type LoadProgress,
 } from "./assignment.ts";
 import type { MemoryBlobs } from "./blobs.ts";
-import type { Executor, StageFiles } from "./executor.ts";
+import type { DividedSteps } from "./divided_steps.ts";
+import type { StageFiles } from "./executor.ts";
 import type { VolunteerEvent, VolunteerState } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
+import { holdsStage, partsOf, type PartExecutors } from "./parts.ts";
 import type { SessionTable } from "./sessions.ts";
-import type { StepContext } from "./step.ts";
+import type { StepContext, StepExecutor } from "./step.ts";
 import type { WorkQueue } from "./work_queue.ts";
 
 const progressEveryMs = 200;
@@ -23,7 +26,8 @@ const progressEveryMs = 200;
 export interface StageKeeperParts {
   memoryBytes: number;
   core: Core;
-  executor: Executor;
+  executors: PartExecutors;
+  divided: DividedSteps;
   blobs: MemoryBlobs;
   outbox: Outbox;
   sessions: SessionTable;
@@ -37,7 +41,7 @@ export interface StageKeeperParts {
 
 // What the executor has loaded.
 interface Built {
-  graph: string;
+  graphs: string;
   hasHead: boolean;
 }
 
@@ -113,16 +117,15 @@ export class StageKeeper {
 
   async #load(assign: Assign, loading: AbortController): Promise<void> {
     const { signal } = loading;
-    const { blobs, executor, memoryBytes, outbox, onProblem, onState } = this.#parts;
+    const { blobs, executors, memoryBytes, outbox, onProblem, onState } = this.#parts;
     if (signal.aborted) return;
     try {
       checkAssign(assign, memoryBytes);
-      const files = [assign.graph, ...assign.weights];
-      blobs.retain(new Set(files.map((file) => file.location)));
+      blobs.retain(new Set(filesOf(assign).map((file) => file.location)));
       let hasHead = false;
       if (holdsNothing(assign)) {
         this.#built = undefined;
-        await this.#inQueue(() => executor.unload());
+        await this.#inQueue(() => executors.unload());
       } else {
         hasHead = await this.#build(assign, signal);
       }
@@ -147,23 +150,23 @@ export class StageKeeper {
       this.#onProgress(assign, progress, false);
     });
     if (last !== undefined) this.#onProgress(assign, last, true);
-    // The same graph, the same weights: they are named in it by their hashes.
-    if (this.#built?.graph === assign.graph.location) return this.#built.hasHead;
+    // The same graphs, the same weights: they are named in them by their hashes.
+    const graphs = partsOf(assign).map(({ graph }) => graph.location);
+    if (this.#built?.graphs === graphs.join()) return this.#built.hasHead;
     this.#built = undefined;
     const hasHead = await this.#inQueue(() => this.#loadExecutor(assign, files, signal));
-    if (!signal.aborted) this.#built = { graph: assign.graph.location, hasHead };
+    if (!signal.aborted) this.#built = { graphs: graphs.join(), hasHead };
     return hasHead;
   }
 
   // A newer assignment ends the building of this one.
-  async #loadExecutor(assign: Assign, files: StageFiles, signal: AbortSignal): Promise<boolean> {
-    const { executor } = this.#parts;
-    const { first, last, hidden, vocab, kv } = assign;
-    const stop = (): void => void executor.unload();
+  async #loadExecutor(assign: Assign, files: StageFiles[], signal: AbortSignal): Promise<boolean> {
+    const { executors } = this.#parts;
+    const stop = (): void => void executors.unload();
     if (signal.aborted) throw new ShoalError("cancelled", "a newer assignment came");
     signal.addEventListener("abort", stop, { once: true });
     try {
-      return (await executor.load({ first, last, hidden, vocab, kv }, files)).hasHead;
+      return await executors.load(partsOf(assign), files);
     } finally {
       signal.removeEventListener("abort", stop);
     }
@@ -177,12 +180,12 @@ export class StageKeeper {
   }
 
   #hold(assign: Assign, hasHead: boolean): void {
-    const { core, executor, sessions, outbox, memoryBytes, now, emit, onState } = this.#parts;
+    const { core, sessions, outbox, memoryBytes, now, emit, onState } = this.#parts;
     const { first, last, generation, positions } = assign;
     this.#loading = undefined;
     const weightBytes = holdsNothing(assign) ? 0 : fileBytes(assign);
     emit({ kind: "holding", first, last, hasHead, weightBytes });
-    if (!holdsNothing(assign)) {
+    if (holdsStage(assign)) {
       sessions.reset({
         generation,
         hasHead,
@@ -190,19 +193,35 @@ export class StageKeeper {
         kvBytesPerPosition: kvBytesPerPosition(assign),
         kvBytesMax: memoryBytes - weightBytes,
       });
+    }
+    if (!holdsNothing(assign)) {
+      const executor = this.#stepExecutor(assign);
       this.#held = { core, executor, sessions, outbox, assign, hasHead, now };
     }
     this.#sendReady(assign, true, weightBytes, 0);
     onState(this.state, "");
   }
 
+  #stepExecutor(assign: Assign): StepExecutor {
+    const { executors, divided } = this.#parts;
+    return {
+      run: (request, isWanted) =>
+        assign.parts.length === 0
+          ? executors.run(0, request)
+          : divided.run(assign, request, isWanted),
+      rollback: (kv, length) => executors.rollback(kv, length),
+    };
+  }
+
   // Lets go of the assignment and of every session.
   #drop(): void {
-    const { sessions, queue, executor, emit } = this.#parts;
+    const { sessions, queue, executors, divided, emit } = this.#parts;
     this.#held = undefined;
-    for (const { kv } of sessions.reset(undefined)) {
+    const lost = sessions.reset(undefined);
+    divided.dropUnwanted();
+    for (const { kv } of lost) {
       queue.pushAlways(0, async () => {
-        if (this.#built !== undefined) await executor.release(kv);
+        if (this.#built !== undefined) await executors.release(kv);
       });
     }
     emit({ kind: "holding", first: 0, last: 0, hasHead: false, weightBytes: 0 });

@@ -10,14 +10,20 @@ import {
   type Sampling,
   type Step,
 } from "../core/index.ts";
-import type { Executor, GroupResult, RunRequest } from "./executor.ts";
+import type { GroupResult, RunRequest, RunResult } from "./executor.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Session, SessionTable } from "./sessions.ts";
+
+export interface StepExecutor {
+  // `isWanted`: whether anybody still waits for the outcome.
+  run(request: RunRequest, isWanted: () => boolean): Promise<RunResult>;
+  rollback(kv: number, length: number): Promise<void>;
+}
 
 // What a step is run with.
 export interface StepContext {
   core: Core;
-  executor: Executor;
+  executor: StepExecutor;
   sessions: SessionTable;
   outbox: Outbox;
   assign: Assign;
@@ -61,7 +67,11 @@ export async function runStep(context: StepContext, arrived: ArrivedStep): Promi
   if (groups.length === 0) return { rows: 0, tokens: 0, computeUs: 0 };
   const request = buildRequest(context, step, groups);
   const runMs = context.now();
-  const result = await context.executor.run(request);
+  const result = await context.executor.run(request, () =>
+    groups.some(
+      ({ session, epoch }) => !session.gone && !session.cancelled && session.epoch === epoch,
+    ),
+  );
   const ranMs = context.now();
   const done: Computed[] = [];
   for (const [index, group] of groups.entries()) {

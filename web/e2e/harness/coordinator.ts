@@ -17,6 +17,7 @@ export interface Status {
     blocks: [number, number][];
     memory_bytes: number;
     tokens_done: number;
+    expert_groups: number;
     state?: string;
   }[];
   sessions: number;

@@ -130,6 +130,8 @@ export class FakeCoordinator {
       graph: this.#describe(`${folder}/${stage.graph}`),
       weights: stage.weights.map(({ location }) => this.#describe(`${folder}/${location}`)),
       kv,
+      parts: [],
+      experts: [],
     };
   }
 

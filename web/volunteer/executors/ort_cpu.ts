@@ -5,6 +5,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 
 import { ShoalError } from "../../core/index.ts";
+import { inputsOf, takesTokens, widthOf } from "../executor.ts";
 import type {
   Executor,
   GroupResult,
@@ -20,11 +21,10 @@ import { KvCache } from "./kv_cache.ts";
 import {
   checkGraph,
   checkRoom,
-  outputDims,
-  outputName,
   pickFeeds,
   rowFeeds,
   takeFloats,
+  takeOutput,
   type Feeds,
 } from "./ort_graph.ts";
 
@@ -81,7 +81,7 @@ export class OrtCpuExecutor implements Executor {
 
   async run(request: RunRequest): Promise<RunResult> {
     const loaded = this.#stage();
-    const width = loaded.stage.first === 0 ? 1 : loaded.stage.hidden;
+    const width = widthOf(inputsOf(loaded.stage));
     const start = this.#runtime.now();
     const groups: GroupResult[] = [];
     let row = 0;
@@ -123,7 +123,8 @@ export class OrtCpuExecutor implements Executor {
   // The first run allocates and prepares; it must not fall into someone's first token.
   async #warmUp(loaded: Loaded): Promise<void> {
     const { stage } = loaded;
-    const input = stage.first === 0 ? new Int32Array(1) : new Float32Array(stage.hidden);
+    const width = widthOf(inputsOf(stage));
+    const input = takesTokens(stage) ? new Int32Array(1) : new Float32Array(width);
     const group = { kv: 0, position: 0, rows: 1, logitRows: [0] };
     await this.#compute(loaded, new KvCache(stage.kv, 1), group, input);
   }
@@ -157,11 +158,7 @@ export class OrtCpuExecutor implements Executor {
     checkRoom(group, cache.length, cache.capacity);
     const feeds = this.#feeds(stage, session, cache, group, input);
     const results = await session.run(feeds);
-    const output = takeFloats(
-      results,
-      outputName(stage, hasHead),
-      outputDims(stage, hasHead, group),
-    );
+    const output = takeOutput(results, stage, hasHead, group);
     const length = position + rows;
     const presents = stage.kv.map((slot) => {
       const dims = [1, slot.heads, length, slot.head_size];

@@ -4,14 +4,14 @@
 import type { InferenceSession, Tensor, TypedTensor } from "onnxruntime-common";
 
 import { ShoalError } from "../../core/index.ts";
-import type { RowGroup, Stage } from "../executor.ts";
+import { inputsOf, outputsOf, widthOf, type RowGroup, type Stage } from "../executor.ts";
 
 export type Feeds = Record<string, Tensor>;
 
 // The graph must take and give the values of the graph contract for this stage, and no others.
 export function checkGraph(stage: Stage, session: InferenceSession, hasHead: boolean): void {
-  const known = new Set([stage.first === 0 ? "tokens" : `hidden.${stage.first}`]);
-  const given = new Set([outputName(stage, hasHead)]);
+  const known = new Set(inputsOf(stage).map(({ name }) => name));
+  const given = new Set(outputsOf(stage, hasHead).map(({ name }) => name));
   for (const { block } of stage.kv) {
     for (const part of ["key", "value"]) {
       known.add(`past.${block}.${part}`);
@@ -36,15 +36,47 @@ export function checkGraph(stage: Stage, session: InferenceSession, hasHead: boo
   );
 }
 
-export function outputName(stage: Stage, hasHead: boolean): string {
-  return hasHead ? "logits" : `hidden.${stage.last}`;
+// A group's rows of output, the values of each side by side.
+export function takeOutput(
+  results: InferenceSession.ReturnType,
+  stage: Stage,
+  hasHead: boolean,
+  group: RowGroup,
+): Float32Array<ArrayBuffer> {
+  const rows = hasHead ? Math.max(1, group.logitRows.length) : group.rows;
+  const values = outputsOf(stage, hasHead);
+  const parts = values.map(({ name, width }) =>
+    takeFloats(results, name, hasHead ? [rows, width] : [1, rows, width]),
+  );
+  if (parts.length === 1) return parts[0]!;
+  const total = widthOf(values);
+  const all = new Float32Array(rows * total);
+  let at = 0;
+  for (const [index, { width }] of values.entries()) {
+    const part = parts[index]!;
+    for (let row = 0; row < rows; ++row) {
+      all.set(part.subarray(row * width, (row + 1) * width), row * total + at);
+    }
+    at += width;
+  }
+  return all;
 }
 
-// Of `outputName`, for a group.
-export function outputDims(stage: Stage, hasHead: boolean, group: RowGroup): number[] {
-  return hasHead
-    ? [Math.max(1, group.logitRows.length), stage.vocab]
-    : [1, group.rows, stage.hidden];
+// The reverse: each value's rows by themselves.
+function spreadInput(stage: Stage, rows: number, input: Float32Array<ArrayBuffer>) {
+  const values = inputsOf(stage);
+  const total = widthOf(values);
+  let at = 0;
+  return values.map(({ name, width }) => {
+    const from = at;
+    at += width;
+    if (values.length === 1) return { name, width, data: input };
+    const data = new Float32Array(rows * width);
+    for (let row = 0; row < rows; ++row) {
+      data.set(input.subarray(row * total + from, row * total + from + width), row * width);
+    }
+    return { name, width, data };
+  });
 }
 
 // Every input but the KV caches, whether the graph takes it or not.
@@ -66,8 +98,13 @@ export function rowFeeds(
     total_sequence_length: int32([total], []),
     logit_rows: int32(picked, [picked.length]),
   };
-  if (input instanceof Int32Array) feeds["tokens"] = new TensorType("int32", input, [1, rows]);
-  else feeds[`hidden.${stage.first}`] = new TensorType("float32", input, [1, rows, stage.hidden]);
+  if (input instanceof Int32Array) {
+    feeds["tokens"] = new TensorType("int32", input, [1, rows]);
+    return feeds;
+  }
+  for (const { name, width, data } of spreadInput(stage, rows, input)) {
+    feeds[name] = new TensorType("float32", data, [1, rows, width]);
+  }
   return feeds;
 }
 

@@ -4,6 +4,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 
 import { ShoalError } from "../../core/index.ts";
+import { inputsOf, outputsOf, takesTokens, widthOf } from "../executor.ts";
 import type {
   Executor,
   GroupResult,
@@ -19,11 +20,9 @@ import { GpuKv } from "./gpu_kv.ts";
 import {
   checkGraph,
   checkRoom,
-  outputDims,
-  outputName,
   pickFeeds,
   rowFeeds,
-  takeFloats,
+  takeOutput,
 } from "./ort_graph.ts";
 
 export interface GpuRuntime {
@@ -87,7 +86,7 @@ export class OrtWebgpuExecutor implements Executor {
 
   async run(request: RunRequest): Promise<RunResult> {
     const loaded = this.#stage();
-    const width = loaded.stage.first === 0 ? 1 : loaded.stage.hidden;
+    const width = widthOf(inputsOf(loaded.stage));
     const start = this.#runtime.now();
     const groups: GroupResult[] = [];
     let row = 0;
@@ -144,8 +143,8 @@ export class OrtWebgpuExecutor implements Executor {
     const { stage } = loaded;
     for (const rows of warmUpRows) {
       const cache = this.#newCache(stage, rows);
-      const input =
-        stage.first === 0 ? new Int32Array(rows) : new Float32Array(rows * stage.hidden);
+      const width = widthOf(inputsOf(stage));
+      const input = takesTokens(stage) ? new Int32Array(rows) : new Float32Array(rows * width);
       try {
         await this.#compute(loaded, cache, { kv: 0, position: 0, rows, logitRows: [0] }, input);
       } finally {
@@ -163,10 +162,10 @@ export class OrtWebgpuExecutor implements Executor {
     checkRoom(group, cache.length, cache.capacity);
     const rows = rowFeeds(this.#runtime.Tensor, stage, group, input);
     const feeds = { ...rows, ...cache.tensors("past") };
-    const name = outputName(stage, hasHead);
-    const fetches = { [name]: null, ...cache.tensors("present") };
+    const read = outputsOf(stage, hasHead).map(({ name }) => [name, null] as const);
+    const fetches = { ...Object.fromEntries(read), ...cache.tensors("present") };
     const results = await session.run(pickFeeds(session, feeds), fetches);
-    const output = takeFloats(results, name, outputDims(stage, hasHead, group));
+    const output = takeOutput(results, stage, hasHead, group);
     cache.advance(group.position + group.rows);
     return hasHead && group.logitRows.length === 0 ? new Float32Array(0) : output;
   }

@@ -2,6 +2,12 @@
 // weights are read from the stage's blobs straight into its memory, one tensor at a time.
 
 import { ShoalError } from "../../core/index.ts";
+import {
+  inputsOf,
+  outputsOf,
+  takesTokens,
+  widthOf,
+} from "../executor.ts";
 import type {
   Executor,
   GroupResult,
@@ -51,8 +57,12 @@ export class ShoalExecutor implements Executor {
     const engine = await EngineModule.start(this.#runtime.module, this.#reader(files));
     const graph = new Uint8Array(await files.graph.arrayBuffer());
     const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
-    const width = shape.gives_logits ? stage.vocab : stage.hidden;
-    if (shape.takes_tokens !== (stage.first === 0) || shape.output_width !== width) {
+    const width = widthOf(outputsOf(stage, shape.gives_logits));
+    if (
+      shape.takes_tokens !== takesTokens(stage) ||
+      shape.input_width !== widthOf(inputsOf(stage)) ||
+      shape.output_width !== width
+    ) {
       throw new ShoalError(
         "invalid_argument",
         `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
@@ -169,7 +179,8 @@ export class ShoalExecutor implements Executor {
 
   // The first run compiles the kernels; it must not fall into someone's first token.
   #warmUp({ stage, engine }: Loaded): void {
-    const input = stage.first === 0 ? new Int32Array(1) : new Float32Array(stage.hidden);
+    const width = widthOf(inputsOf(stage));
+    const input = takesTokens(stage) ? new Int32Array(1) : new Float32Array(width);
     engine.open(0, 1);
     engine.run([{ session: 0, position: 0, wantLogits: true }], input);
     engine.release(0);
@@ -190,7 +201,7 @@ function runGroups(
     }
   }
   const output = engine.run(rows, input);
-  const width = hasHead ? stage.vocab : stage.hidden;
+  const width = widthOf(outputsOf(stage, hasHead));
   let at = 0;
   return groups.map(({ kv, position, rows: count, logitRows }) => {
     const values = (hasHead ? logitRows.length : count) * width;
@@ -202,7 +213,7 @@ function runGroups(
 }
 
 function runOneByOne(loaded: Loaded, { groups, input }: RunRequest): GroupResult[] {
-  const width = loaded.stage.first === 0 ? 1 : loaded.stage.hidden;
+  const width = widthOf(inputsOf(loaded.stage));
   let row = 0;
   return groups.map((group) => {
     const own = input.subarray(row * width, (row + group.rows) * width);

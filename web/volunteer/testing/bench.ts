@@ -61,6 +61,7 @@ export class Bench {
       platform: "node",
       core,
       executor: this.executor,
+      newExecutor: () => new FakeExecutor(9),
       blobs: new MemoryBlobs(origin),
       openSocket: (handlers) => {
         const socket = new BenchSocket(handlers, (bytes) => this.frames.push(core.decode(bytes)));
@@ -157,6 +158,8 @@ export function assignment(first: number, last: number, change: Partial<Assign> 
     kv: layers
       .filter((block) => block >= 1 && block <= 8)
       .map((block) => ({ block, heads: 1, head_size: 2 })),
+    parts: [],
+    experts: [],
     ...change,
   };
 }
