@@ -70,7 +70,11 @@ std::string DescribeDivided(const DividedPlan& plan,
            fmt::format("There is no plan: {} of memory are missing for stages and experts.\n",
                        FormatSize(plan.roles.missing_bytes));
   }
-  text += planner::Describe(plan.problem, plan.stages);
+  // Whoever is left out of the stages' plan may be one of very many.
+  planner::PoolPlan stages = plan.stages;
+  stages.left_out.clear();
+  text +=
+      StrCat("Stages, without what their experts take:\n", planner::Describe(plan.problem, stages));
   if (!plan.stages.complete()) return text;
   size_t groups = 0;
   for (const auto& [node, slots] : plan.roles.experts.holders) groups += slots.size();

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
+#include <tuple>
 
 #include "base/check.h"
 
@@ -85,29 +87,39 @@ uint64_t PlaceLayer(const ExpertLayer& layer, const ExpertLimits& limits, std::v
   if (missing.empty()) return 0;
   const uint32_t cluster = ClusterFor(layer, bytes, rooms);
   const auto groups = static_cast<uint32_t>(layer.group_bytes.size());
-  const uint32_t holders = std::clamp(limits.holders_min, 1u, groups);
-  const uint32_t share = (groups + holders - 1) / holders;
+  const uint32_t holders_wanted = std::clamp(limits.holders_min, 1u, groups);
+  uint32_t holders = 0;
+  std::vector<uint32_t> of_layer;  // By room: how many groups of the layer lie there.
+  for (const Room& room : rooms) {
+    of_layer.push_back(static_cast<uint32_t>(std::ranges::count(
+        room.slots, layer.block, [](const ExpertSlot& slot) { return slot.block; })));
+    if (of_layer.back() > 0) ++holders;
+  }
   uint64_t unplaced = 0;
   for (const ExpertSlot& slot : missing) {
     const uint64_t needed = Needed(layer.group_bytes[slot.group], limits);
-    Room* best = nullptr;
-    const auto rank = [&](const Room& room) {
-      const auto of_layer = static_cast<uint32_t>(std::ranges::count(
-          room.slots, layer.block, [](const ExpertSlot& held) { return held.block; }));
-      // A layer's groups together, up to its holders' share; then on those who hold nothing yet.
-      return std::tuple(room.node->cluster == cluster, of_layer < share, of_layer > 0,
-                        room.node->held.empty(), room.free_bytes);
+    // First as many holders as are wanted, then together with those; of several wanted the one with
+    // least of the layer, and who holds nothing before who works.
+    const auto rank = [&](size_t index) {
+      const Room& room = rooms[index];
+      const bool is_holder = of_layer[index] > 0;
+      const uint32_t evenly =
+          limits.holders_min > 1 ? groups - std::min(of_layer[index], groups) : 0;
+      return std::tuple(room.node->cluster == cluster, is_holder == (holders >= holders_wanted),
+                        room.node->held.empty(), evenly, room.free_bytes);
     };
-    for (Room& room : rooms) {
-      if (room.free_bytes < needed) continue;
-      if (best == nullptr || rank(room) > rank(*best)) best = &room;
+    std::optional<size_t> best;
+    for (size_t index = 0; index < rooms.size(); ++index) {
+      if (rooms[index].free_bytes < needed) continue;
+      if (!best || rank(index) > rank(*best)) best = index;
     }
-    if (best == nullptr) {
+    if (!best) {
       unplaced += needed;
       continue;
     }
-    best->free_bytes -= needed;
-    best->slots.push_back(slot);
+    if (of_layer[*best]++ == 0) ++holders;
+    rooms[*best].free_bytes -= needed;
+    rooms[*best].slots.push_back(slot);
   }
   return unplaced;
 }
@@ -132,20 +144,53 @@ const Volunteer* FindVolunteer(const Problem& problem, NodeId node) {
   return at == problem.volunteers.end() ? nullptr : &*at;
 }
 
+// What a step sends on average, each way.
+struct Traffic {
+  double stage_bytes = 0;   // Through the port of the stage's device, to or from all holders.
+  double holder_bytes = 0;  // Through a holder's.
+};
+
+bool IsNear(const Volunteer& a, const Volunteer& b) {
+  return a.link.cluster != kFar && a.link.cluster == b.link.cluster;
+}
+
 // There and back, of a stage's device and one holder.
 double RoundTrip(const Problem& problem, const Volunteer& stage, const Volunteer& holder,
-                 double bytes_each_way, bool& is_near) {
-  const uint32_t cluster = stage.link.cluster;
-  is_near = cluster != kFar && cluster == holder.link.cluster;
-  if (is_near) {
-    const Cluster& local = problem.network.clusters[cluster - 1];
-    return 2 * (local.latency_s + bytes_each_way / local.bytes_per_s);
+                 const Traffic& traffic) {
+  if (IsNear(stage, holder)) {
+    const Cluster& local = problem.network.clusters[stage.link.cluster - 1];
+    return 2 * (local.latency_s + traffic.stage_bytes / local.bytes_per_s);
   }
-  const auto way = [&](const Volunteer& from, const Volunteer& to) {
-    return from.link.latency_s + to.link.latency_s + problem.network.relay_s +
-           bytes_each_way / from.link.up_bytes_per_s + bytes_each_way / to.link.down_bytes_per_s;
-  };
-  return way(stage, holder) + way(holder, stage);
+  const double latency =
+      2 * (stage.link.latency_s + holder.link.latency_s + problem.network.relay_s);
+  const double stage_s = traffic.stage_bytes / stage.link.up_bytes_per_s +
+                         traffic.stage_bytes / stage.link.down_bytes_per_s;
+  const double holder_s = traffic.holder_bytes / holder.link.up_bytes_per_s +
+                          traffic.holder_bytes / holder.link.down_bytes_per_s;
+  return latency + stage_s + holder_s;
+}
+
+// The holders of a layer, with how many of its experts each has.
+std::vector<std::pair<const Volunteer*, uint32_t>> HoldersOf(const Problem& problem,
+                                                             const ExpertLayer& layer,
+                                                             const ExpertHolding& holding) {
+  std::vector<std::pair<const Volunteer*, uint32_t>> holders;
+  for (const auto& [node, slots] : holding) {
+    const auto groups = static_cast<uint32_t>(
+        std::ranges::count(slots, layer.block, [](const ExpertSlot& slot) { return slot.block; }));
+    const Volunteer* const holder = groups == 0 ? nullptr : FindVolunteer(problem, node);
+    if (holder != nullptr) holders.emplace_back(holder, groups * layer.experts_per_group);
+  }
+  return holders;
+}
+
+// Of the experts that a row chooses, the part that is expected at a holder of `held`, at least one.
+double ComputeSeconds(const ExpertLayer& layer, const Volunteer& holder, uint32_t held,
+                      uint32_t experts) {
+  const double here = std::max(1.0, layer.chosen * held / std::max(experts, 1u));
+  const double expert_bytes =
+      static_cast<double>(layer.group_bytes.front()) / layer.experts_per_group;
+  return holder.speed.Seconds({here * expert_bytes, here * layer.flops_per_expert});
 }
 
 }  // namespace
@@ -186,35 +231,25 @@ ExpertCost CostOfExperts(const Problem& problem, const std::vector<ExpertLayer>&
   double down = 0;
   for (const ExpertLayer& layer : layers) {
     const auto at = stage_of.find(layer.block);
-    const Volunteer* stage = at == stage_of.end() ? nullptr : FindVolunteer(problem, at->second);
+    const Volunteer* const stage =
+        at == stage_of.end() ? nullptr : FindVolunteer(problem, at->second);
     if (stage == nullptr) continue;
     ++cost.layers;
     const double row_bytes = static_cast<double>(hidden) * hop_bytes;
     const auto experts = static_cast<uint32_t>(layer.group_bytes.size()) * layer.experts_per_group;
+    const auto holders = HoldersOf(problem, layer, holding);
     std::vector<uint32_t> held;
+    for (const auto& [holder, count] : holders) held.push_back(count);
+    const double asked = HoldersPerRow(held, experts, layer.chosen);
+    const Traffic traffic{.stage_bytes = asked * row_bytes, .holder_bytes = row_bytes};
     double slowest_trip = 0;
     double slowest_compute = 0;
     bool all_near = true;
-    for (const auto& [node, slots] : holding) {
-      const auto groups = static_cast<uint32_t>(std::ranges::count(
-          slots, layer.block, [](const ExpertSlot& slot) { return slot.block; }));
-      const Volunteer* holder = groups == 0 ? nullptr : FindVolunteer(problem, node);
-      if (holder == nullptr) continue;
-      held.push_back(groups * layer.experts_per_group);
-      bool is_near = false;
-      slowest_trip =
-          std::max(slowest_trip, RoundTrip(problem, *stage, *holder, row_bytes, is_near));
-      all_near = all_near && is_near;
-      // Of the experts that a row chooses, the part that is expected here, at least one.
-      const double share = static_cast<double>(held.back()) / std::max(experts, 1u);
-      const double here = std::max(1.0, layer.chosen * share);
-      const double expert_bytes =
-          static_cast<double>(layer.group_bytes.front()) / layer.experts_per_group;
-      slowest_compute =
-          std::max(slowest_compute,
-                   holder->speed.Seconds({here * expert_bytes, here * layer.flops_per_expert}));
+    for (const auto& [holder, count] : holders) {
+      slowest_trip = std::max(slowest_trip, RoundTrip(problem, *stage, *holder, traffic));
+      slowest_compute = std::max(slowest_compute, ComputeSeconds(layer, *holder, count, experts));
+      all_near = all_near && IsNear(*stage, *holder);
     }
-    const double asked = HoldersPerRow(held, experts, layer.chosen);
     up += asked * (row_bytes + kRequestBytes) + layer.chosen * kChoiceBytes;
     down += asked * (row_bytes + kRequestBytes);
     cost.round_trips_s += slowest_trip;

@@ -4,6 +4,7 @@
 // Experts have no state, so that a holder who is lost is replaced by telling stages of another: of
 // a replica at once, else of one that has loaded them. Stages ask again what was not answered.
 #include <algorithm>
+#include <tuple>
 
 #include "base/check.h"
 #include "base/str_cat.h"
@@ -177,6 +178,27 @@ void Swarm::AssignHoldings(Micros now, Effects& out) {
 
 // --- What stages are told ----------------------------------------------------------------------
 
+// Of replicas the one with least to do beside the groups that only it has; the busiest groups
+// first.
+std::map<planner::ExpertSlot, NodeId> Swarm::ChooseHolders(
+    const std::map<planner::ExpertSlot, std::vector<NodeId>>& holders) const {
+  std::vector<std::tuple<bool, double, planner::ExpertSlot>> order;
+  for (const auto& [slot, nodes] : holders) {
+    const auto rows = expert_rows_.find(slot);
+    order.emplace_back(nodes.size() > 1, rows == expert_rows_.end() ? 0 : -rows->second, slot);
+  }
+  std::ranges::sort(order);
+  std::map<NodeId, double> load;
+  std::map<planner::ExpertSlot, NodeId> chosen;
+  for (const auto& [is_choice, rows, slot] : order) {
+    const auto least = std::ranges::min_element(
+        holders.at(slot), {}, [&](NodeId node) { return std::pair(load[node], node); });
+    chosen[slot] = *least;
+    load[*least] += 1 - rows;
+  }
+  return chosen;
+}
+
 // Tells every stage with divided layers who holds their experts, where that has changed.
 void Swarm::RefreshTables(Effects& out) {
   experts_changed_ = false;
@@ -186,21 +208,7 @@ void Swarm::RefreshTables(Effects& out) {
     if (volunteer.state != VolunteerState::kReady || !IsCountedOn(volunteer)) continue;
     for (const planner::ExpertSlot& slot : volunteer.experts) holders[slot].push_back(node);
   }
-  // Of replicas the one with least to do, the busiest groups first.
-  std::vector<std::pair<double, planner::ExpertSlot>> by_rows;
-  for (const auto& [slot, nodes] : holders) {
-    const auto rows = expert_rows_.find(slot);
-    by_rows.emplace_back(rows == expert_rows_.end() ? 0 : -rows->second, slot);
-  }
-  std::ranges::sort(by_rows);
-  std::map<NodeId, double> load;
-  std::map<planner::ExpertSlot, NodeId> chosen;
-  for (const auto& [rows, slot] : by_rows) {
-    const auto least = std::ranges::min_element(
-        holders.at(slot), {}, [&](NodeId node) { return std::pair(load[node], node); });
-    chosen[slot] = *least;
-    load[*least] -= rows;
-  }
+  const std::map<planner::ExpertSlot, NodeId> chosen = ChooseHolders(holders);
   std::map<uint32_t, std::vector<wire::ExpertHolder>> rows_of;
   for (const planner::ExpertLayer& layer : DividedLayers()) {
     for (uint32_t group = 0; group < layer.group_bytes.size(); ++group) {
@@ -281,7 +289,9 @@ void Swarm::ReplicateHot(Micros now, Effects& out) {
     rows *= kHotForgetting;
   }
   if (sum < kHotRows || !PlanStands()) return;
-  const double mean = sum / static_cast<double>(hottest.size());
+  size_t groups = 0;
+  for (const planner::ExpertLayer& layer : DividedLayers()) groups += layer.group_bytes.size();
+  const double mean = sum / static_cast<double>(groups);
   std::ranges::sort(hottest);
   std::map<planner::ExpertSlot, size_t> copies;
   for (const auto& [node, volunteer] : volunteers_) {

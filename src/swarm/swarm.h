@@ -102,6 +102,8 @@ class Swarm {
   void AssignHoldings(Micros now, Effects& out);
   void AssignHolding(NodeId node, std::vector<planner::ExpertSlot> slots, Micros now, Effects& out);
   void BeginLoading(NodeId node, Micros now);
+  std::map<planner::ExpertSlot, NodeId> ChooseHolders(
+      const std::map<planner::ExpertSlot, std::vector<NodeId>>& holders) const;
   void RefreshTables(Effects& out);
   bool ExpertsAnswer(const Volunteer& volunteer) const;
   void ReplicateHot(Micros now, Effects& out);

@@ -214,7 +214,7 @@ Status CheckChoices(const ExpertRows& rows) {
     const bool moves = i == 0 ? choice.row == 0 : choice.row == row + 1;
     if ((!stays && !moves) || choice.weight == 0) {
       return InvalidAt(i, "expert-rows.choices", ": expert ", choice.expert, " of row ", choice.row,
-                       " with weight ", choice.weight, " does not follow the one before it");
+                       choice.weight == 0 ? " counts nothing" : " does not follow the one before");
     }
     row = choice.row;
   }

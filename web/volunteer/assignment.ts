@@ -52,7 +52,9 @@ export function checkAssign(assign: Assign, memoryBytes: number): void {
   };
   const { first, last } = assign;
   ensure(
-    first <= last && last - first <= limits.blocks && (first < last) === (assign.experts.length === 0),
+    first <= last &&
+      last - first <= limits.blocks &&
+      (first < last) === (assign.experts.length === 0),
     `blocks [${first}, ${last})`,
   );
   for (const { experts } of [...assign.parts, ...assign.experts]) {

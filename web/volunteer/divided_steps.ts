@@ -1,5 +1,5 @@
-// The steps of a stage whose experts are elsewhere, each between its parts: what has been asked, who
-// has answered, and what comes next. While a step waits, the work queue is free for other steps. A
+// The steps of a stage whose experts are elsewhere, each between its parts: what has been asked,
+// who has answered, and what comes next. While a step waits, the work queue is free for others. A
 // step whose experts do not answer in time fails, with its KV as it was before.
 
 import {

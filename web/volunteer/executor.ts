@@ -83,7 +83,8 @@ export interface RunRequest {
 }
 
 // One group's rows: hidden states [rows, hidden], or logits [logitRows.length, vocab] where the
-// stage has the head; or the stage's `outputs`, side by side. A group that failed has left its KV cache as it was.
+// stage has the head; or the stage's `outputs`, side by side. A group that failed has left its KV
+// cache as it was.
 export type GroupResult =
   { ok: true; output: Float32Array<ArrayBuffer> } | { ok: false; code: ErrorCode; detail: string };
 
