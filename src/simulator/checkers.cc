@@ -53,6 +53,8 @@ void Checkers::Computed(const HeldKv& kv, uint32_t, uint32_t rows) {
   computed_[kv.node] += uint64_t{rows} * kv.span.size();
 }
 
+void Checkers::ExpertsComputed(NodeId node, uint64_t group_rows) { computed_[node] += group_rows; }
+
 void Checkers::Credited(NodeId node, uint64_t block_rows) {
   uint64_t& credited = credited_[node];
   credited += block_rows;

@@ -30,6 +30,7 @@ class Checkers final : public Observer {
   void Closed(NodeId node, SessionId session) override;
   void MemoryUsed(NodeId node, uint64_t bytes, uint64_t budget) override;
   void Computed(const HeldKv& kv, uint32_t position, uint32_t rows) override;
+  void ExpertsComputed(NodeId node, uint64_t group_rows) override;
   void Sampled(const HeldKv& kv, uint32_t position) override;
   void OutOfPlace(const HeldKv& kv, uint32_t position, uint32_t held) override;
   void Misdirected(NodeId node, std::string_view what) override;

@@ -31,6 +31,8 @@ class Observer {
   virtual void MemoryUsed(NodeId node, uint64_t bytes, uint64_t budget) = 0;
   // Rows of the current epoch were run.
   virtual void Computed(const HeldKv& kv, uint32_t position, uint32_t rows) = 0;
+  // Rows were run through experts that it holds for others, each in so many groups.
+  virtual void ExpertsComputed(NodeId node, uint64_t group_rows) = 0;
   // It chose the token at this position.
   virtual void Sampled(const HeldKv& kv, uint32_t position) = 0;
   // A row of the current epoch came that does not continue the KV.

@@ -41,6 +41,7 @@ void SimVolunteer::On(NodeId from, wire::ExpertRows& rows) {
            wire::ExpertSums sums{
                .request = request->request, .rows = request->rows, .width = request->width};
            sums.payload.resize(request->payload.size());
+           observer_.ExpertsComputed(node_, request->choices.size());
            send_(from, std::move(sums));
            wire::ExpertUsage usage{.generation = generation_, .requests = 1};
            for (const wire::ExpertChoice& choice : request->choices) {
