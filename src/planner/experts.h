@@ -42,6 +42,7 @@ struct ExpertNode {
   uint32_t cluster = kFar;
   double latency_s = 0;          // To the coordinator, one way.
   std::vector<ExpertSlot> held;  // Now: stays where it can.
+  bool takes_more = true;        // Else it keeps what it holds, and is given nothing.
 };
 
 struct ExpertLimits {
