@@ -46,7 +46,6 @@ std::vector<Room> MakeRooms(const std::vector<ExpertLayer>& layers,
       room.slots.push_back(slot);
       placed.insert(slot);
     }
-    if (!node.takes_more) room.free_bytes = 0;
     rooms.push_back(std::move(room));
   }
   return rooms;

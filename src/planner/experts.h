@@ -42,7 +42,6 @@ struct ExpertNode {
   uint32_t cluster = kFar;
   double latency_s = 0;          // To the coordinator, one way.
   std::vector<ExpertSlot> held;  // Now: stays where it can.
-  bool takes_more = true;        // Else it keeps what it holds, and is given nothing.
 };
 
 struct ExpertLimits {

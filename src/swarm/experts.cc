@@ -62,15 +62,13 @@ planner::Roles Swarm::RolesFor(const std::vector<uint32_t>& divided) const {
   }
   std::vector<planner::RoleNode> nodes;
   for (const auto& [node, volunteer] : volunteers_) {
-    if (!HoldsOn(volunteer)) continue;
-    const uint64_t memory = volunteer.silent ? 0 : volunteer.memory_usable;
-    nodes.push_back({.device = {node, memory, volunteer.span},
+    if (!IsCountedOn(volunteer)) continue;
+    nodes.push_back({.device = {node, volunteer.memory_usable, volunteer.span},
                      .experts = {.node = node,
                                  .memory_bytes = volunteer.memory_usable,
                                  .cluster = volunteer.link.cluster,
                                  .latency_s = volunteer.link.latency_s,
-                                 .held = volunteer.experts,
-                                 .takes_more = !volunteer.silent}});
+                                 .held = volunteer.experts}});
   }
   return planner::DivideRoles(blocks, layers, nodes, PlanLimits(StagesMin()),
                               config_.expert_holders);
@@ -127,22 +125,12 @@ bool Swarm::ChooseRoles(Micros) {
   return false;
 }
 
-// Whether what it holds is not to be given to others. Most silences end by themselves, sooner than
-// a holder that works has loaded more; only where somebody has nothing to do nobody waits for that.
-bool Swarm::HoldsOn(const Volunteer& volunteer) const {
-  if (!volunteer.silent || volunteer.experts.empty()) return IsCountedOn(volunteer);
-  return volunteer.excluded_until == 0 && std::ranges::none_of(volunteers_, [](const auto& entry) {
-           const Volunteer& other = entry.second;
-           return other.span.empty() && other.experts.empty() && IsCountedOn(other);
-         });
-}
-
 // Every group is to be held by somebody who is here.
 bool Swarm::ExpertsStand() const {
   if (divided_.empty()) return true;
   std::set<planner::ExpertSlot> held;
   for (const auto& [node, volunteer] : volunteers_) {
-    if (HoldsOn(volunteer)) held.insert(volunteer.experts.begin(), volunteer.experts.end());
+    if (IsCountedOn(volunteer)) held.insert(volunteer.experts.begin(), volunteer.experts.end());
   }
   for (const planner::ExpertLayer& layer : DividedLayers()) {
     for (uint32_t group = 0; group < layer.group_bytes.size(); ++group) {

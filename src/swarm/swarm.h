@@ -99,7 +99,6 @@ class Swarm {
   planner::Roles RolesFor(const std::vector<uint32_t>& divided) const;
   bool FitsWhole() const;
   bool ExpertsStand() const;
-  bool HoldsOn(const Volunteer& volunteer) const;
   void AssignHoldings(Micros now, Effects& out);
   void AssignHolding(NodeId node, std::vector<planner::ExpertSlot> slots, Micros now, Effects& out);
   void BeginLoading(NodeId node, Micros now);
