@@ -47,9 +47,12 @@ uint32_t Done(std::string text) {
 
 // A frame's payload is its last field, so that it ends where the frame ends.
 size_t PayloadBytes(const wire::Frame& frame) {
-  if (const auto* step = std::get_if<wire::Step>(&frame.body)) return step->payload.size();
-  if (const auto* kv = std::get_if<wire::KvImport>(&frame.body)) return kv->payload.size();
-  return 0;
+  return std::visit(
+      [](const auto& body) -> size_t {
+        if constexpr (requires { body.payload; }) return body.payload.size();
+        return 0;
+      },
+      frame.body);
 }
 
 std::string_view Text(const char* data, uint32_t bytes) { return {data, bytes}; }

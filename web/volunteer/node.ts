@@ -352,7 +352,9 @@ export class VolunteerNode {
 
   #onRollback({ body }: FrameOf<"rollback">): void {
     this.#sessions.require(body.session, body.epoch);
-    this.#inTurn(body.session, () => this.#truncate(body.session, body.epoch, body.position));
+    const work = (): Promise<void> => this.#truncate(body.session, body.epoch, body.position);
+    if (this.#isDivided()) this.#inTurn(body.session, work);
+    else this.#queue.push(0, work);
   }
 
   // Answers with an error when fewer positions are there than are to be kept.

@@ -82,7 +82,9 @@ export class PartExecutors {
 
   // Whether the last part has the head.
   async load(parts: readonly Part[], files: readonly StageFiles[]): Promise<boolean> {
-    await this.unload();
+    // Those that are loaded anew give up what they had by themselves.
+    for (const executor of this.#executors.slice(parts.length)) await executor.unload();
+    this.#count = 0;
     let hasHead = false;
     for (const [index, { stage }] of parts.entries()) {
       this.#executors[index] ??= this.#create();
