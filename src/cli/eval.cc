@@ -24,6 +24,7 @@ struct EvalArguments {
   std::string hop = "f32";
   std::string logits;
   uint32_t greedy = 0;
+  bool exact = false;
 };
 
 Status WriteLogits(LocalRoute& route, std::span<const int32_t> ids, const std::string& path) {
@@ -69,7 +70,8 @@ int RunEval(const EvalArguments& arguments) {
   }
 
   const auto hop = arguments.hop == "f16" ? wire::PayloadType::kF16 : wire::PayloadType::kF32;
-  auto route = LocalRoute::Load(*pack, *cuts, hop, static_cast<uint32_t>(positions));
+  auto route = LocalRoute::Load(*pack, *cuts, {.hop = hop, .exact = arguments.exact},
+                                static_cast<uint32_t>(positions));
   if (!route) return ReportFailure(route.error());
   const std::vector<int32_t> tokens(ids->begin(), ids->end());
   if (!arguments.logits.empty()) {
@@ -96,6 +98,8 @@ void AddEval(CLI::App& app, int& exit_code) {
   command->add_option("--logits", arguments->logits,
                       "write float32 [ids, vocab] to this .npy file");
   command->add_option("--greedy", arguments->greedy, "print this many greedily decoded ids");
+  command->add_flag("--exact", arguments->exact,
+                    "float activations for q4 and q8 weights, as ONNX Runtime has them");
   command->callback([arguments, &exit_code] { exit_code = RunEval(*arguments); });
 }
 

@@ -54,12 +54,12 @@ Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count) {
 }
 
 Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uint32_t> cuts,
-                                    wire::PayloadType hop, uint32_t positions) {
-  CHECK(hop != wire::PayloadType::kTokens);
+                                    const RouteOptions& route_options, uint32_t positions) {
+  CHECK(route_options.hop != wire::PayloadType::kTokens);
   const uint32_t block_count = pack.manifest().block_count();
   RETURN_IF_ERROR(CheckCuts(cuts, block_count));
   LocalRoute route;
-  route.hop_ = hop;
+  route.hop_ = route_options.hop;
   route.positions_ = positions;
   route.vocab_ = pack.manifest().model.vocab;
   std::vector<uint32_t> borders(cuts.begin(), cuts.end());
@@ -72,6 +72,7 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
     LocalStage local;
     ASSIGN_OR_RETURN(local.weights, store::StageWeights::Open(pack, graph));
     engine::StageOptions options;
+    options.exact = route_options.exact;
     options.kv_bytes_max = uint64_t{1} << 40;  // One session: the machine is the limit.
     ASSIGN_OR_RETURN(local.stage, engine::Stage::Load(model, *local.weights, options));
     route.stages_.push_back(std::move(local));

@@ -25,7 +25,7 @@ store::Pack MustPack(const ScratchFolder& folder, const std::string& checkpoint,
 
 LocalRoute MustLoad(const store::Pack& pack, const std::vector<uint32_t>& cuts,
                     wire::PayloadType hop = wire::PayloadType::kF32, uint32_t positions = 64) {
-  auto route = LocalRoute::Load(pack, cuts, hop, positions);
+  auto route = LocalRoute::Load(pack, cuts, {.hop = hop}, positions);
   EXPECT_TRUE(route) << route.error().ToString();
   return *std::move(route);
 }

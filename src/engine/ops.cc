@@ -41,6 +41,7 @@ constexpr Operator kOperators[] = {
     {"com.microsoft", "GroupQueryAttention", PlanAttention},
     {"com.microsoft", "MatMulNBits", PlanMatMulNBits},
     {"com.microsoft", "MoE", PlanExperts},
+    {"com.microsoft", "QMoE", PlanBlockExperts},
 };
 
 // The attribute if it is there and of type T; null if it is not there.

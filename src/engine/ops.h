@@ -139,6 +139,7 @@ Result<PlannedNode> PlanTopK(const NodeContext& context);
 Result<PlannedNode> PlanGatherElements(const NodeContext& context);
 Result<PlannedNode> PlanScatterElements(const NodeContext& context);
 Result<PlannedNode> PlanExperts(const NodeContext& context);
+Result<PlannedNode> PlanBlockExperts(const NodeContext& context);
 
 // The dims before the last one as one count, and the last one, which must not grow: what the
 // row-wise operators work on.

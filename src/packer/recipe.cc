@@ -14,6 +14,13 @@ namespace {
 constexpr std::string_view kSensitive[] = {"table", "head", "k", "v", "o", "kv_a"};
 
 bool IsMatrixOfBlocks(const model::WeightSpec& spec) {
+  if (spec.kind == model::WeightKind::kExperts) {
+    // One operator multiplies by "in" [experts, 2 * inner, hidden] and "out" [experts, hidden,
+    // inner]: both or neither.
+    const uint64_t inner = spec.role.ends_with("out") ? spec.shape[2] : spec.shape[1] / 2;
+    const uint64_t hidden = spec.role.ends_with("out") ? spec.shape[1] : spec.shape[2];
+    return inner % kBlockValues == 0 && hidden % kBlockValues == 0;
+  }
   const bool matrix =
       spec.kind == model::WeightKind::kMatrix || spec.kind == model::WeightKind::kEmbedding;
   return matrix && spec.role != "positions" && spec.role != "router" &&

@@ -7,7 +7,7 @@
 //              in q4
 //
 // Norms' weights and biases are float32 in every recipe. Matrices whose rows are no multiple of 32
-// long, routers, learned positions and stacks of matrices are f16 in q8 and q4.
+// long, routers, learned positions and latent attention's stacks are f16 in q8 and q4.
 #pragma once
 
 #include <memory>

@@ -45,9 +45,13 @@ export async function stage(packFolder: string, first: number, last: number): Pr
 }
 
 // Logits [ids.length, vocab] of `shoal eval`, row after row.
-export async function evalLogits(packFolder: string, ids: number[]): Promise<Float32Array> {
+export async function evalLogits(
+  packFolder: string,
+  ids: number[],
+  ...flags: string[]
+): Promise<Float32Array> {
   const file = `${packFolder}.logits.npy`;
-  await shoal("eval", packFolder, "--ids", ids.join(","), "--logits", file);
+  await shoal("eval", packFolder, "--ids", ids.join(","), "--logits", file, ...flags);
   return readNpy(file).data;
 }
 
