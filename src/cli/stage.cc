@@ -28,6 +28,7 @@ struct StageArguments {
   uint32_t first = 0;
   uint32_t last = 0;
   uint32_t context = 0;
+  std::string activations = "f32";
 };
 
 json::array ValuesJson(const std::vector<onnx::ValueInfo>& values) {
@@ -112,7 +113,9 @@ int RunStage(const StageArguments& arguments) {
   if (!pack) return ReportFailure(pack.error());
   const uint32_t context =
       arguments.context != 0 ? arguments.context : pack->manifest().model.positions;
-  const auto stage = store::JoinStage(*pack, arguments.first, arguments.last, context);
+  const auto stage = store::JoinStage(
+      *pack, arguments.first, arguments.last, context,
+      arguments.activations == "f16" ? store::Activations::kF16 : store::Activations::kF32);
   if (!stage) {
     if (stage.error().code == Code::kOutOfRange) return ReportUsage(stage.error().detail);
     return ReportFailure(stage.error());
@@ -132,6 +135,10 @@ void AddStage(CLI::App& app, int& exit_code) {
   command->add_option("-o,--output", arguments->output, "the folder to write")->required();
   command->add_option("--context", arguments->context,
                       "positions that the rotary tables cover; default: the model's");
+  command
+      ->add_option("--activations", arguments->activations,
+                   "what it computes in: f32, or f16 for devices that run it")
+      ->check(CLI::IsMember({"f32", "f16"}));
   command->callback([arguments, &exit_code] { exit_code = RunStage(*arguments); });
 }
 

@@ -7,6 +7,7 @@
 #include "model/rope.h"
 #include "onnx/join.h"
 #include "onnx/model.h"
+#include "onnx/narrow.h"
 #include "onnx/read.h"
 #include "onnx/write.h"
 
@@ -85,7 +86,14 @@ std::string RotaryTableName(std::string_view function, size_t index) {
   return index == 0 ? StrCat(function, "_cache") : StrCat(function, "_cache.", index);
 }
 
-Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions) {
+Activations NarrowestActivations(const Manifest& manifest) {
+  const bool wide = manifest.variants.front().weights == "f32" ||
+                    std::string_view(manifest.model.family).starts_with("gemma");
+  return wide ? Activations::kF32 : Activations::kF16;
+}
+
+Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions,
+                             Activations activations) {
   const Manifest& manifest = pack.manifest();
   if (first >= last || last > manifest.block_count()) {
     return Fail(Code::kOutOfRange, StrCat("no stage [", first, ", ", last,
@@ -112,6 +120,13 @@ Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, ui
   }
   ASSIGN_OR_RETURN(onnx::Model joined, onnx::Join(graphs, StrCat("stage.", first, ".", last)));
   RETURN_IF_ERROR(BindRotaryTables(manifest, stage, joined));
+  if (activations == Activations::kF16) {
+    const auto is_cache = [](std::string_view name) {
+      return name.starts_with("past.") || name.starts_with("present.");
+    };
+    ASSIGN_OR_RETURN(
+        joined, onnx::NarrowToF16(joined, [&](std::string_view name) { return !is_cache(name); }));
+  }
   stage.onnx = onnx::Serialize(joined);
   stage.graph = HashBlob(stage.onnx);
   for (const Blob& blob : stage.weights) stage.weight_bytes += blob.bytes;

@@ -26,6 +26,10 @@ struct GeneratedBlob {
   ByteVector bytes;
 };
 
+// The type in which a stage computes and keeps its KV caches. Hidden states and logits are float32
+// at its borders in either case.
+enum class Activations : uint8_t { kF32, kF16 };
+
 struct StageGraph {
   uint32_t first = 0;
   uint32_t last = 0;
@@ -46,8 +50,13 @@ std::string RotaryTableName(std::string_view function, size_t index);
 
 // kOutOfRange unless first < last <= the pack's block_count and 1 <= positions <= the model's;
 // kDataLoss when a block's graph does not have its hash, does not parse, or names weights that the
-// manifest does not give it.
-Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions);
+// manifest does not give it; kUnimplemented where the model is not computed in these activations.
+Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions,
+                             Activations activations = Activations::kF32);
+
+// What to join for a device that runs float16: kF16 where that loses little and saves something.
+// Weights in float32 ask for float32, and Gemma's hidden states pass float16's range.
+Activations NarrowestActivations(const Manifest& manifest);
 
 // Reads the stage's weights in the pack and compares their hashes; kDataLoss names a damaged one.
 // For whoever runs them straight from the disk: volunteers check what they fetch.

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/str_cat.h"
 
@@ -15,6 +17,13 @@ constexpr size_t kQueuedBytesMax = 256u << 20;
 constexpr size_t kHelloBytesMax = 64u << 10;
 constexpr Micros kHandshakeLimit = 20 * kSecond;
 constexpr const char* kRetryAfterSeconds = "5";
+
+// Whether the volunteer computes in float16.
+bool RunsF16(const wire::Profile& profile) {
+  return std::ranges::any_of(profile.measures, [](const wire::Measure& measure) {
+    return measure.name == "activations.f16" && measure.value == 1;
+  });
+}
 }  // namespace
 
 Hub::Hub(net::EventLoop& loop, StageLibrary& library, Trace trace, Options options)
@@ -224,7 +233,7 @@ void Hub::Apply(swarm::AssignSpan& effect) {
   if (link == nullptr) return;
   wire::Assign assign;
   if (!effect.span.empty()) {
-    Result<wire::Assign> prepared = library_.Prepare(effect.span);
+    Result<wire::Assign> prepared = library_.Prepare(effect.span, RunsF16(link->profile()));
     if (!prepared) {
       // The pack itself is at fault: no volunteer can help.
       spdlog::error("cannot join blocks [{}, {}): {}", effect.span.first, effect.span.last,

@@ -4,7 +4,6 @@
 #include "net/file.h"
 #include "net/static_site.h"
 #include "store/blob_writer.h"
-#include "store/stage_graph.h"
 
 namespace shoal {
 
@@ -74,11 +73,15 @@ wire::StageFile StageLibrary::Keep(ByteVector bytes) {
   return Describe(blob);
 }
 
-Result<wire::Assign> StageLibrary::Prepare(planner::Span span) {
-  const auto key = std::pair(span.first, span.last);
+Result<wire::Assign> StageLibrary::Prepare(planner::Span span, bool runs_f16) {
+  const store::Activations activations =
+      runs_f16 ? store::NarrowestActivations(pack_.manifest()) : store::Activations::kF32;
+  const Key key(span.first, span.last, activations);
   if (const auto at = prepared_.find(key); at != prepared_.end()) return at->second;
-  ASSIGN_OR_RETURN(store::StageGraph stage,
-                   store::JoinStage(pack_, span.first, span.last, positions_));
+  Result<store::StageGraph> joined =
+      store::JoinStage(pack_, span.first, span.last, positions_, activations);
+  if (!joined && joined.error().code == Code::kUnimplemented) return Prepare(span, false);
+  ASSIGN_OR_RETURN(store::StageGraph stage, std::move(joined));
   const store::ModelFacts& model = pack_.manifest().model;
   wire::Assign assign{.first = span.first,
                       .last = span.last,

@@ -6,12 +6,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/result.h"
 #include "net/http.h"
 #include "planner/plan.h"
 #include "store/pack.h"
+#include "store/stage_graph.h"
 #include "wire/frames.h"
 
 namespace shoal {
@@ -21,8 +23,9 @@ class StageLibrary {
   // Serves contexts of up to `positions`. `pack` must outlive the library.
   StageLibrary(const store::Pack& pack, uint32_t positions);
 
-  // What `span`'s assignment says, all but its generation and max_rows.
-  Result<wire::Assign> Prepare(planner::Span span);
+  // What `span`'s assignment says, all but its generation and max_rows. A device that runs float16
+  // gets the variant that computes in it where the model bears that.
+  Result<wire::Assign> Prepare(planner::Span span, bool runs_f16);
 
   // Answers GET and HEAD of "/blobs/<sha256>": ranges, ETag, immutable.
   void Answer(const net::Request& request, net::Responder responder);
@@ -36,7 +39,8 @@ class StageLibrary {
 
   const store::Pack& pack_;
   const uint32_t positions_;
-  std::map<std::pair<uint32_t, uint32_t>, wire::Assign> prepared_;
+  using Key = std::tuple<uint32_t, uint32_t, store::Activations>;
+  std::map<Key, wire::Assign> prepared_;
   std::map<std::string, net::SharedBytes, std::less<>> generated_;  // By hex SHA-256.
 };
 
