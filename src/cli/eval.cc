@@ -25,6 +25,7 @@ struct EvalArguments {
   std::string logits;
   uint32_t greedy = 0;
   bool exact = false;
+  std::string weights;
 };
 
 Status WriteLogits(LocalRoute& route, std::span<const int32_t> ids, const std::string& path) {
@@ -62,6 +63,8 @@ int RunEval(const EvalArguments& arguments) {
   if (const Status fits = CheckCuts(*cuts, pack->manifest().block_count()); !fits) {
     return ReportUsage(StrCat("--cuts: ", fits.error().detail));
   }
+  const auto weights = store::FindWeights(pack->manifest(), arguments.weights);
+  if (!weights) return ReportUsage(StrCat("--weights: ", weights.error().detail));
   // The last token that is decoded is not fed again.
   const uint64_t positions = ids->size() + (arguments.greedy > 0 ? arguments.greedy - 1 : 0);
   if (positions > model.positions) {
@@ -70,8 +73,9 @@ int RunEval(const EvalArguments& arguments) {
   }
 
   const auto hop = arguments.hop == "f16" ? wire::PayloadType::kF16 : wire::PayloadType::kF32;
-  auto route = LocalRoute::Load(*pack, *cuts, {.hop = hop, .exact = arguments.exact},
-                                static_cast<uint32_t>(positions));
+  auto route =
+      LocalRoute::Load(*pack, *cuts, {.hop = hop, .exact = arguments.exact, .weights = *weights},
+                       static_cast<uint32_t>(positions));
   if (!route) return ReportFailure(route.error());
   const std::vector<int32_t> tokens(ids->begin(), ids->end());
   if (!arguments.logits.empty()) {
@@ -98,6 +102,8 @@ void AddEval(CLI::App& app, int& exit_code) {
   command->add_option("--logits", arguments->logits,
                       "write float32 [ids, vocab] to this .npy file");
   command->add_option("--greedy", arguments->greedy, "print this many greedily decoded ids");
+  command->add_option("--weights", arguments->weights,
+                      "which of the pack's, if it has several; default: the first");
   command->add_flag("--exact", arguments->exact,
                     "float activations for q4 and q8 weights, as ONNX Runtime has them");
   command->callback([arguments, &exit_code] { exit_code = RunEval(*arguments); });

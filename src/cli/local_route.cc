@@ -66,7 +66,8 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
   borders.push_back(block_count);
   uint32_t first = 0;
   for (const uint32_t last : borders) {
-    ASSIGN_OR_RETURN(const store::StageGraph graph, JoinStage(pack, first, last, positions));
+    ASSIGN_OR_RETURN(const store::StageGraph graph,
+                     JoinStage(pack, first, last, positions, {.weights = route_options.weights}));
     RETURN_IF_ERROR(VerifyStageWeights(pack, graph));
     ASSIGN_OR_RETURN(const onnx::Model model, onnx::Parse(graph.onnx));
     LocalStage local;

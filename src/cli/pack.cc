@@ -53,8 +53,8 @@ int VerifyPack(const std::string& folder) {
 }
 
 int MakePack(const PackArguments& arguments) {
-  if (const auto recipe = packer::Recipe::Named(arguments.weights); !recipe) {
-    return ReportUsage(StrCat("--weights: ", recipe.error().detail));
+  if (const auto recipes = packer::Recipe::List(arguments.weights); !recipes) {
+    return ReportUsage(StrCat("--weights: ", recipes.error().detail));
   }
   packer::PackOptions options;
   options.checkpoint = arguments.checkpoint;
@@ -121,7 +121,9 @@ void AddPack(CLI::App& app, int& exit_code) {
   const auto arguments = std::make_shared<PackArguments>();
   command->add_option("checkpoint", arguments->checkpoint, "a Hugging Face model folder");
   command->add_option("-o,--output", arguments->output, "the pack's folder");
-  command->add_option("--weights", arguments->weights, "f32 (default), f16, q8 or q4");
+  command->add_option(
+      "--weights", arguments->weights,
+      "f32 (default), f16, q8 or q4; several, such as q4,f32, for unlike volunteers");
   command->add_option("--name", arguments->name, "of the model; default: the folder's name");
   command->add_option("--verify", arguments->verify, "compare the hashes of all blobs of a pack");
   command->add_flag("--shapes-only", arguments->shapes_only,

@@ -27,9 +27,9 @@ struct Progress {
 struct PackOptions {
   std::filesystem::path checkpoint;
   std::filesystem::path pack;
-  std::string weights = "f32";
-  std::string name;    // Of the model; empty: the checkpoint folder's name.
-  bool force = false;  // Replace whatever pack is there.
+  std::string weights = "f32";  // Recipe::List; each becomes a variant of the pack.
+  std::string name;             // Of the model; empty: the checkpoint folder's name.
+  bool force = false;           // Replace whatever pack is there.
   // Called often. Packing stops with kCancelled when it gives false, and can be resumed.
   std::function<bool(const Progress&)> progress = [](const Progress&) { return true; };
 };

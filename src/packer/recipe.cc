@@ -57,6 +57,20 @@ Result<Recipe> Recipe::Named(std::string_view name) {
   return recipe;
 }
 
+Result<std::vector<Recipe>> Recipe::List(std::string_view names) {
+  std::vector<Recipe> recipes;
+  while (true) {
+    const size_t comma = names.find(',');
+    ASSIGN_OR_RETURN(Recipe recipe, Named(names.substr(0, comma)));
+    if (std::ranges::find(recipes, recipe.name(), &Recipe::name) != recipes.end()) {
+      return Fail(Code::kInvalidArgument, StrCat("\"", recipe.name(), "\" is named twice"));
+    }
+    recipes.push_back(std::move(recipe));
+    if (comma == std::string_view::npos) return recipes;
+    names.remove_prefix(comma + 1);
+  }
+}
+
 const TensorFormat& Recipe::FormatOf(const model::WeightSpec& spec) const {
   if (!IsMatrixOfBlocks(spec)) return *others_;
   const bool sensitive = std::ranges::find(kSensitive, spec.role) != std::end(kSensitive);

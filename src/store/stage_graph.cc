@@ -86,14 +86,24 @@ std::string RotaryTableName(std::string_view function, size_t index) {
   return index == 0 ? StrCat(function, "_cache") : StrCat(function, "_cache.", index);
 }
 
-Activations NarrowestActivations(const Manifest& manifest) {
-  const bool wide = manifest.variants.front().weights == "f32" ||
+Result<size_t> FindWeights(const Manifest& manifest, std::string_view weights) {
+  if (weights.empty()) return size_t{0};
+  std::string names;
+  for (size_t i = 0; i < manifest.variants.size(); ++i) {
+    if (manifest.variants[i].weights == weights) return i;
+    names += StrCat(names.empty() ? "" : ", ", manifest.variants[i].weights);
+  }
+  return Fail(Code::kNotFound, StrCat("the pack has no ", weights, " weights; it has ", names));
+}
+
+Activations NarrowestActivations(const Manifest& manifest, size_t weights) {
+  const bool wide = manifest.variants[weights].weights == "f32" ||
                     std::string_view(manifest.model.family).starts_with("gemma");
   return wide ? Activations::kF32 : Activations::kF16;
 }
 
 Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions,
-                             Activations activations) {
+                             const StageVariant& variant) {
   const Manifest& manifest = pack.manifest();
   if (first >= last || last > manifest.block_count()) {
     return Fail(Code::kOutOfRange, StrCat("no stage [", first, ", ", last,
@@ -103,13 +113,17 @@ Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, ui
     return Fail(Code::kOutOfRange, StrCat("no context of ", positions, " positions: the model has ",
                                           manifest.model.positions));
   }
+  if (variant.weights >= manifest.variants.size()) {
+    return Fail(Code::kOutOfRange, StrCat("no variant ", variant.weights, ": the pack has ",
+                                          manifest.variants.size()));
+  }
   StageGraph stage;
   stage.first = first;
   stage.last = last;
   stage.positions = positions;
   std::vector<onnx::Model> graphs;
   for (uint32_t index = first; index < last; ++index) {
-    const Block& block = manifest.variants.front().blocks[index];
+    const Block& block = manifest.variants[variant.weights].blocks[index];
     ASSIGN_OR_RETURN(onnx::Model graph, ReadBlockGraph(pack, block));
     graphs.push_back(std::move(graph));
     for (const Sha256& sha : block.weights) {
@@ -120,7 +134,7 @@ Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, ui
   }
   ASSIGN_OR_RETURN(onnx::Model joined, onnx::Join(graphs, StrCat("stage.", first, ".", last)));
   RETURN_IF_ERROR(BindRotaryTables(manifest, stage, joined));
-  if (activations == Activations::kF16) {
+  if (variant.activations == Activations::kF16) {
     const auto is_cache = [](std::string_view name) {
       return name.starts_with("past.") || name.starts_with("present.");
     };

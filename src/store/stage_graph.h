@@ -30,6 +30,17 @@ struct GeneratedBlob {
 // at its borders in either case.
 enum class Activations : uint8_t { kF32, kF16 };
 
+// Which of a model's forms a stage is.
+struct StageVariant {
+  size_t weights = 0;  // Index into Manifest::variants.
+  Activations activations = Activations::kF32;
+  auto operator<=>(const StageVariant&) const = default;
+};
+
+// The index of the pack's variant with these weights ("q4"; empty: the first); kNotFound names
+// those that there are.
+Result<size_t> FindWeights(const Manifest& manifest, std::string_view weights);
+
 struct StageGraph {
   uint32_t first = 0;
   uint32_t last = 0;
@@ -48,15 +59,16 @@ struct StageGraph {
 // is "cos" or "sin". The join makes it an initialiser.
 std::string RotaryTableName(std::string_view function, size_t index);
 
-// kOutOfRange unless first < last <= the pack's block_count and 1 <= positions <= the model's;
+// kOutOfRange unless first < last <= the pack's block_count, 1 <= positions <= the model's and the
+// pack has that variant;
 // kDataLoss when a block's graph does not have its hash, does not parse, or names weights that the
 // manifest does not give it; kUnimplemented where the model is not computed in these activations.
 Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions,
-                             Activations activations = Activations::kF32);
+                             const StageVariant& variant = {});
 
 // What to join for a device that runs float16: kF16 where that loses little and saves something.
 // Weights in float32 ask for float32, and Gemma's hidden states pass float16's range.
-Activations NarrowestActivations(const Manifest& manifest);
+Activations NarrowestActivations(const Manifest& manifest, size_t weights);
 
 // Reads the stage's weights in the pack and compares their hashes; kDataLoss names a damaged one.
 // For whoever runs them straight from the disk: volunteers check what they fetch.

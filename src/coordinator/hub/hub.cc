@@ -233,7 +233,7 @@ void Hub::Apply(swarm::AssignSpan& effect) {
   if (link == nullptr) return;
   wire::Assign assign;
   if (!effect.span.empty()) {
-    Result<wire::Assign> prepared = library_.Prepare(effect.span, RunsF16(link->profile()));
+    Result<wire::Assign> prepared = library_.Prepare(effect.span, 0, RunsF16(link->profile()));
     if (!prepared) {
       // The pack itself is at fault: no volunteer can help.
       spdlog::error("cannot join blocks [{}, {}): {}", effect.span.first, effect.span.last,

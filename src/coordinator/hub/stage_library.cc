@@ -73,14 +73,16 @@ wire::StageFile StageLibrary::Keep(ByteVector bytes) {
   return Describe(blob);
 }
 
-Result<wire::Assign> StageLibrary::Prepare(planner::Span span, bool runs_f16) {
-  const store::Activations activations =
-      runs_f16 ? store::NarrowestActivations(pack_.manifest()) : store::Activations::kF32;
-  const Key key(span.first, span.last, activations);
+Result<wire::Assign> StageLibrary::Prepare(planner::Span span, size_t weights, bool runs_f16) {
+  store::StageVariant variant{.weights = weights};
+  if (runs_f16) variant.activations = store::NarrowestActivations(pack_.manifest(), weights);
+  const Key key(span.first, span.last, variant);
   if (const auto at = prepared_.find(key); at != prepared_.end()) return at->second;
   Result<store::StageGraph> joined =
-      store::JoinStage(pack_, span.first, span.last, positions_, activations);
-  if (!joined && joined.error().code == Code::kUnimplemented) return Prepare(span, false);
+      store::JoinStage(pack_, span.first, span.last, positions_, variant);
+  if (!joined && joined.error().code == Code::kUnimplemented) {
+    return Prepare(span, weights, false);
+  }
   ASSIGN_OR_RETURN(store::StageGraph stage, std::move(joined));
   const store::ModelFacts& model = pack_.manifest().model;
   wire::Assign assign{.first = span.first,

@@ -23,9 +23,10 @@ class StageLibrary {
   // Serves contexts of up to `positions`. `pack` must outlive the library.
   StageLibrary(const store::Pack& pack, uint32_t positions);
 
-  // What `span`'s assignment says, all but its generation and max_rows. A device that runs float16
-  // gets the variant that computes in it where the model bears that.
-  Result<wire::Assign> Prepare(planner::Span span, bool runs_f16);
+  // What `span`'s assignment says, all but its generation and max_rows, with the pack's weights of
+  // that index. A device that runs float16 gets the variant that computes in it where the model
+  // bears that.
+  Result<wire::Assign> Prepare(planner::Span span, size_t weights, bool runs_f16);
 
   // Answers GET and HEAD of "/blobs/<sha256>": ranges, ETag, immutable.
   void Answer(const net::Request& request, net::Responder responder);
@@ -39,7 +40,7 @@ class StageLibrary {
 
   const store::Pack& pack_;
   const uint32_t positions_;
-  using Key = std::tuple<uint32_t, uint32_t, store::Activations>;
+  using Key = std::tuple<uint32_t, uint32_t, store::StageVariant>;
   std::map<Key, wire::Assign> prepared_;
   std::map<std::string, net::SharedBytes, std::less<>> generated_;  // By hex SHA-256.
 };
