@@ -43,6 +43,7 @@ enum class Kind : uint8_t {
   kError = 16,
   kBye = 17,
   kReport = 18,
+  kKvCopy = 24,
 };
 
 struct Header {
@@ -458,6 +459,25 @@ struct KvImport {
   bool operator==(const KvImport&) const = default;
 };
 
+// "The KV of the first `positions` positions of `source`, a session held here as well, is the
+// session's KV from now on." At least one.
+struct KvCopy {
+  static constexpr Kind kKind = Kind::kKvCopy;
+  SessionId session;
+  Epoch epoch;
+  SessionId source;
+  uint32_t positions = 0;
+
+  template <typename V, typename S>
+  static void Fields(V& visit, S& self) {
+    visit("session", self.session);
+    visit("epoch", self.epoch);
+    visit("source", self.source);
+    visit("positions", self.positions);
+  }
+  bool operator==(const KvCopy&) const = default;
+};
+
 // "Send the inputs that you kept for your successor, positions [from, to), to `target` again."
 struct Replay {
   static constexpr Kind kKind = Kind::kReplay;
@@ -572,7 +592,7 @@ struct Report {
 
 using Body =
     std::variant<Hello, Profile, Assign, Ready, Open, Step, Token, Cancel, Release, Rollback,
-                 KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye, Report>;
+                 KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye, Report, KvCopy>;
 
 struct Frame {
   NodeId to;

@@ -32,7 +32,7 @@ struct EnumNames<PayloadType> {
 
 template <>
 struct EnumNames<Kind> {
-  static constexpr std::array<std::pair<Kind, std::string_view>, 18> kNames{{
+  static constexpr std::array<std::pair<Kind, std::string_view>, 19> kNames{{
       {Kind::kHello, "hello"},
       {Kind::kProfile, "profile"},
       {Kind::kAssign, "assign"},
@@ -51,6 +51,7 @@ struct EnumNames<Kind> {
       {Kind::kError, "error"},
       {Kind::kBye, "bye"},
       {Kind::kReport, "report"},
+      {Kind::kKvCopy, "kv-copy"},
   }};
 };
 
