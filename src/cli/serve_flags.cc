@@ -142,7 +142,8 @@ void AddAccessFlags(CLI::App& command, ServeFlags& flags) {
       ->check(CLI::IsMember({"self"}));
   add("--tls-cert", options.tls_certificate, "certificate chain, PEM");
   add("--tls-key", options.tls_key, "its private key, PEM");
-  add("--data", flags.data, "folder for what outlives the process, such as the certificate");
+  add("--data", flags.data,
+      "folder for what outlives the process: certificate, journal of work and plan");
   add("--trusted-proxy", options.trusted_proxies,
       "address or range of a reverse proxy whose X-Forwarded fields are believed; repeatable");
   add("--allow-origin", options.allowed_origins,
@@ -204,6 +205,12 @@ Result<ServePlan> ResolveServeFlags(const ServeFlags& flags, int64_t now_unix_s)
   ASSIGN_OR_RETURN(options.join_secret, ReadJoinSecret(flags));
   ASSIGN_OR_RETURN(options.api_keys, ReadApiKeys(flags));
   if (flags.tls == "self") RETURN_IF_ERROR(MakeOwnCertificate(flags, now_unix_s, plan));
+  // A folder that nobody chose may belong to several servers at once.
+  if (!flags.data.empty()) {
+    options.journal = flags.data / "journal";
+  } else if (std::getenv("STATE_DIRECTORY") != nullptr) {
+    options.journal = DefaultDataFolder() / "journal";
+  }
   if (!flags.lend.memory.empty()) {
     ASSIGN_OR_RETURN(plan.lender, LenderOf(flags, options.join_secret));
     options.with_loopback = true;

@@ -16,6 +16,8 @@ constexpr PlantInfo kPlants[] = {
     {Plant::kLoseChunk, "lose-chunk", "now and then a chunk of a prompt is not sent"},
     {Plant::kLateRollback, "late-rollback", "KV is cut back after the next step instead of before"},
     {Plant::kCreditTwice, "credit-twice", "now and then a step is credited twice"},
+    {Plant::kCopyBeside, "copy-beside", "a copied prefix ends with the KV of the next position"},
+    {Plant::kLoseKv, "lose-kv", "now and then KV that a leaving volunteer sends is not passed on"},
 };
 
 }  // namespace

@@ -85,6 +85,7 @@ class SimVolunteer {
   void On(NodeId from, wire::Replay& replay);
   void On(NodeId from, wire::KvExport& request);
   void On(NodeId from, wire::KvImport& import);
+  void On(NodeId from, wire::KvCopy& copy);
   void On(NodeId from, wire::Ping& ping);
   template <typename T>
   void On(NodeId, T&) {}

@@ -31,6 +31,8 @@ struct Counters {
   uint64_t positions_replayed = 0;  // Times the blocks that computed them again.
   uint64_t bytes_loaded = 0;
   uint64_t bytes_relayed = 0;
+  uint64_t bytes_handed_over = 0;  // KV of those who left cleanly.
+  uint64_t positions_reused = 0;   // Copied from sessions that began alike, times blocks.
   uint64_t frames = 0;
 
   void Add(const Counters& other);
@@ -94,6 +96,7 @@ class World {
   void Apply(swarm::AssignSpan& effect);
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);
+  void Apply(swarm::LetGo& effect);
   void Apply(swarm::SessionRouted& effect);
   void Apply(swarm::StepCredited& effect);
   void Apply(swarm::TokenMade& effect);

@@ -58,6 +58,8 @@ planner::Problem Swarm::BuildProblem(uint32_t stages_min, Micros now) const {
     one.link.latency_s = volunteer.round_trip == 0
                              ? kUnknownLatency
                              : static_cast<double>(volunteer.round_trip) / (2.0 * kSecond);
+    if (volunteer.stay_s > 0) one.stay_s = volunteer.stay_s;
+    one.cached_bytes = volunteer.cached_bytes;
     for (uint32_t b = volunteer.span.first; b < volunteer.span.last; ++b) {
       one.cached_bytes.resize(config_.blocks.size());
       one.cached_bytes[b] = config_.blocks[b].weight_bytes;
@@ -89,6 +91,7 @@ bool Swarm::PlanIsShort() const {
 
 void Swarm::Replan(Micros now, Effects& out) {
   replan_at_ = 0;
+  if (IsExpecting()) return;
   const bool stands = PlanStands();
   const bool is_short = PlanIsShort();
   planner::Problem problem = BuildProblem(StagesMin(), now);
@@ -119,12 +122,17 @@ void Swarm::Replan(Micros now, Effects& out) {
   Adopt(*std::move(made), now, out);
 }
 
+// Somebody's tokens go through it.
+bool Swarm::HasRoutes(const Volunteer& volunteer) const {
+  return volunteer.sessions.size() > volunteer.warm.size();
+}
+
 bool Swarm::MayAdopt(const planner::PoolPlan& plan) const {
   for (const planner::Pipeline& pipeline : plan.pipelines) {
     for (const planner::PlacedSpan& placed : pipeline.stages) {
       for (const NodeId node : placed.nodes) {
         const Volunteer& volunteer = volunteers_.at(node);
-        if (volunteer.span != placed.span && !volunteer.sessions.empty()) return false;
+        if (volunteer.span != placed.span && HasRoutes(volunteer)) return false;
       }
     }
   }
@@ -143,7 +151,7 @@ void Swarm::Adopt(planner::PoolPlan plan, Micros now, Effects& out) {
 void Swarm::Assign(NodeId node, planner::Span span, Micros now, Effects& out) {
   Volunteer& volunteer = volunteers_.at(node);
   if (volunteer.span == span) return;
-  LoseLeases(node, now);
+  LoseLeases(node, now, out);
   volunteer.span = span;
   volunteer.generation = next_generation_++;
   volunteer.state = VolunteerState::kLoading;

@@ -1,5 +1,8 @@
 #include "coordinator/hub/stage_library.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/str_cat.h"
 #include "net/file.h"
 #include "net/static_site.h"
@@ -99,6 +102,20 @@ Result<wire::Assign> StageLibrary::Prepare(planner::Span span, size_t weights, b
     assign.kv.push_back({.block = slot.block, .heads = slot.heads, .head_size = slot.head_size});
   }
   return prepared_.emplace(key, std::move(assign)).first->second;
+}
+
+std::vector<uint64_t> StageLibrary::CachedBytes(const std::vector<wire::Sha256>& files) const {
+  const std::set<wire::Sha256> cached(files.begin(), files.end());
+  std::vector<uint64_t> bytes;
+  for (const store::Block& block : pack_.manifest().variants.front().blocks) {
+    uint64_t& sum = bytes.emplace_back(0);
+    for (const store::Sha256& sha : block.weights) {
+      const store::Blob* blob = cached.contains(sha) ? pack_.FindBlob(sha) : nullptr;
+      if (blob != nullptr) sum += blob->bytes;
+    }
+    sum = std::min(sum, block.weight_bytes);
+  }
+  return bytes;
 }
 
 void StageLibrary::Answer(const net::Request& request, net::Responder responder) {

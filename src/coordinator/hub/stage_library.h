@@ -28,6 +28,9 @@ class StageLibrary {
   // bears that.
   Result<wire::Assign> Prepare(planner::Span span, size_t weights, bool runs_f16);
 
+  // Of each block's weights, the bytes that are among these files.
+  std::vector<uint64_t> CachedBytes(const std::vector<wire::Sha256>& files) const;
+
   // Answers GET and HEAD of "/blobs/<sha256>": ranges, ETag, immutable.
   void Answer(const net::Request& request, net::Responder responder);
 
