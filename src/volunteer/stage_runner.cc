@@ -70,6 +70,12 @@ Status StageRunner::WarmUp() {
   return {};
 }
 
+Status StageRunner::CopyKv(SessionId from, SessionId to, uint32_t positions) {
+  ASSIGN_OR_RETURN(const ByteVector kv, stage_->ExportKv(from, 0, positions));
+  RETURN_IF_ERROR(stage_->Rollback(to, 0));
+  return stage_->ImportKv(to, 0, positions, kv);
+}
+
 RunResult StageRunner::Run(const RunRequest& request) {
   RunResult result;
   size_t rows = 0;

@@ -52,6 +52,14 @@ class StageRunner {
   Status Open(SessionId kv, uint32_t capacity) { return stage_->Open(kv, capacity); }
   Status Rollback(SessionId kv, uint32_t length) { return stage_->Rollback(kv, length); }
   Status Release(SessionId kv) { return stage_->Release(kv); }
+  Result<ByteVector> ExportKv(SessionId kv, uint32_t from, uint32_t to) const {
+    return stage_->ExportKv(kv, from, to);
+  }
+  Status ImportKv(SessionId kv, uint32_t from, uint32_t to, Bytes bytes) {
+    return stage_->ImportKv(kv, from, to, bytes);
+  }
+  // `to` has the first `positions` positions of `from` then, and nothing else.
+  Status CopyKv(SessionId from, SessionId to, uint32_t positions);
   // All groups in one run; one by one only to find those that fail.
   RunResult Run(const RunRequest& request);
 

@@ -82,4 +82,6 @@ export interface Executor {
   exportKv(kv: number, block: number, from: number, to: number): Promise<KvPart>;
   // Overwrites positions [from, to) of one block and forgets later ones; from <= its length.
   importKv(kv: number, block: number, part: KvPart): Promise<void>;
+  // The cache `to` has the first `positions` positions of `from` then, and nothing else.
+  copyKv(from: number, to: number, positions: number): Promise<void>;
 }

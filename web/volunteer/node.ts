@@ -6,6 +6,7 @@
 import { ShoalError, type Core, type Frame, type FrameOf, type Open } from "../core/index.ts";
 import type { MemoryBlobs } from "./blobs.ts";
 import type { Executor } from "./executor.ts";
+import { copyKv, exportKv, importKv } from "./kv_moves.ts";
 import { Link, type Socket, type SocketHandlers } from "./link.ts";
 import type { Counters, VolunteerEvent, VolunteerOptions, VolunteerState } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
@@ -18,8 +19,8 @@ export const wireVersion = 1;
 
 const queueLimits = { items: 4096, bytes: 256 * 1024 * 1024 };
 const countersEveryMs = 500;
-// How long a leave frame may wait for its bye.
-const leaveMs = 2000;
+// How long a leave frame may wait for its bye: sessions are handed over before it comes.
+const leaveMs = 15_000;
 // After a bye that we did not ask for.
 const byePauseMs = 2000;
 
@@ -275,6 +276,8 @@ export class VolunteerNode {
         return this.#onRollback(frame);
       case "kv-export":
       case "kv-import":
+      case "kv-copy":
+        return this.#onKv(frame, bytes);
       case "replay":
         throw new ShoalError("unimplemented", `this volunteer does not do ${frame.kind} yet`);
       default:
@@ -326,6 +329,39 @@ export class VolunteerNode {
     const held = this.#stage.held;
     this.#queue.pushAlways(0, async () => {
       if (held !== undefined && held === this.#stage.held) await held.executor.release(session.kv);
+    });
+  }
+
+  // KV moves in its turn; what fails is told of the session's epoch.
+  #onKv(frame: FrameOf<"kv-export" | "kv-import" | "kv-copy">, bytes: number): void {
+    const { session: id, epoch } = frame.body;
+    const held = this.#stage.held;
+    const session = this.#sessions.require(id, epoch);
+    const source = frame.kind === "kv-copy" ? this.#sessions.get(frame.body.source) : undefined;
+    if (frame.kind === "kv-copy" && source === undefined) {
+      throw new ShoalError("not_found", `session ${frame.body.source} is not open here`);
+    }
+    this.#queue.push(frame.kind === "kv-import" ? bytes : 0, async () => {
+      if (held === undefined || held !== this.#stage.held) return;
+      if (session.gone || session.epoch !== epoch) return;
+      const { executor, assign } = held;
+      try {
+        if (frame.kind === "kv-import") {
+          await importKv(this.#parts.core, executor, assign.kv, session, frame.body);
+        } else if (frame.kind === "kv-copy") {
+          await copyKv(executor, session, source!, frame.body.positions);
+        } else {
+          await exportKv(executor, assign.kv, session, frame.body, (body, to) =>
+            this.#outbox.send("kv-import", body, to),
+          );
+        }
+      } catch (thrown) {
+        if (session.gone || session.epoch !== epoch) return;
+        const error = ShoalError.from(thrown);
+        this.#problem(error);
+        this.#outbox.sendError(error, { session: id, epoch });
+      }
+      this.#countersSoon();
     });
   }
 

@@ -15,6 +15,7 @@ import type {
   Stage,
   StageFiles,
 } from "../executor.ts";
+import { copyByParts } from "../kv_moves.ts";
 import { GpuKv } from "./gpu_kv.ts";
 import {
   checkGraph,
@@ -122,6 +123,10 @@ export class OrtWebgpuExecutor implements Executor {
 
   async importKv(kv: number, block: number, part: KvPart): Promise<void> {
     this.#cache(kv).write(block, part);
+  }
+
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    await copyByParts(this, this.#stage().stage.kv, from, to, positions);
   }
 
   #stage(): Loaded {

@@ -122,4 +122,5 @@ serveCalls<ExecutorCalls>(self as unknown as Port, {
     return part;
   },
   importKv: async ({ kv, block, part }) => await (await loaded()).importKv(kv, block, part),
+  copyKv: async ({ from, to, positions }) => await (await loaded()).copyKv(from, to, positions),
 });

@@ -143,6 +143,14 @@ export class ShoalExecutor implements Executor {
     cache.length = to;
   }
 
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    this.#cache(from);
+    await this.rollback(to, 0);
+    const { engine } = this.#stage();
+    engine.importKv(to, 0, positions, engine.exportKv(from, 0, positions).slice());
+    this.#cache(to).length = positions;
+  }
+
   #stage(): Loaded {
     if (this.#loaded === undefined) throw new ShoalError("failed_precondition", "no stage loaded");
     return this.#loaded;

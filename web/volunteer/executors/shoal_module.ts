@@ -169,7 +169,7 @@ export class EngineModule {
     const pointers: number[] = [];
     try {
       for (const input of inputs) {
-        const pointer = this.#exports.shoal_alloc(input.length) >>> 0;
+        const pointer = this.#exports.shoal_alloc(Math.max(input.length, 1)) >>> 0;
         if (pointer === 0) throw new ShoalError("resource_exhausted", "no memory left in the tab");
         pointers.push(pointer);
         new Uint8Array(this.#exports.memory.buffer, pointer, input.length).set(input);

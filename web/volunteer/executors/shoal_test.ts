@@ -100,6 +100,19 @@ for (const name of ["shoal_engine", "shoal_engine_relaxed"]) {
       expect((await run(executor, [group(2, 8, 1)], last))[0]).toEqual(expected.slice(8 * 64));
     });
 
+    it("copies the beginning of a cache, over whatever was there", async () => {
+      const executor = await load(module, "q4");
+      const input = floats(golden("q4", "input.f32"));
+      const expected = floats(golden("q4", "expected.f32"));
+      for (const kv of [1, 2]) await executor.open(kv, 32);
+      await run(executor, [group(1, 0, 8)], input.slice(0, 8 * 64));
+      await run(executor, [group(2, 0, 3)], input.slice(64, 4 * 64));
+      await executor.copyKv(1, 2, 5);
+      const rest = await run(executor, [group(2, 5, 4)], input.slice(5 * 64, 9 * 64));
+      expect(rest[0]).toEqual(expected.slice(5 * 64, 9 * 64));
+      await expect(executor.copyKv(1, 2, 9)).rejects.toThrow();
+    });
+
     it("fails group by group", async () => {
       const executor = await load(module, "q4");
       await executor.open(1, 32);
