@@ -113,6 +113,8 @@ Result<PlannedNode> PlanAdd(const NodeContext& context);
 Result<PlannedNode> PlanMul(const NodeContext& context);
 Result<PlannedNode> PlanSigmoid(const NodeContext& context);
 Result<PlannedNode> PlanTanh(const NodeContext& context);
+Result<PlannedNode> PlanErf(const NodeContext& context);
+Result<PlannedNode> PlanSqrt(const NodeContext& context);
 Result<PlannedNode> PlanGelu(const NodeContext& context);
 Result<PlannedNode> PlanCast(const NodeContext& context);
 Result<PlannedNode> PlanMatMul(const NodeContext& context);

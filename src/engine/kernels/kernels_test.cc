@@ -52,6 +52,12 @@ TEST(Exp, HasTheRightEnds) {
   EXPECT_NEAR(Exp(-100.0f), std::exp(-100.0), 2e-45);  // Subnormal.
 }
 
+TEST(Math, ErfIsAccurate) {
+  for (double exact = -6; exact <= 6; exact += 1.0 / 512) {
+    ASSERT_NEAR(Erf(static_cast<float>(exact)), std::erf(exact), 2.4e-7) << exact;
+  }
+}
+
 TEST(Math, SigmoidTanhAndGeluAreAccurate) {
   for (double x = -30; x < 30; x += 0.00173) {
     const auto argument = static_cast<float>(x);
