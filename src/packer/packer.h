@@ -28,8 +28,11 @@ struct PackOptions {
   std::filesystem::path checkpoint;
   std::filesystem::path pack;
   std::string weights = "f32";  // Recipe::List; each becomes a variant of the pack.
-  std::string name;             // Of the model; empty: the checkpoint folder's name.
-  bool force = false;           // Replace whatever pack is there.
+  // Longest context of the pack; 0: as long as the model has it. ONNX models only, whose rotary
+  // tables are as long as that.
+  uint32_t context = 0;
+  std::string name;    // Of the model; empty: the checkpoint folder's name.
+  bool force = false;  // Replace whatever pack is there.
   // Called often. Packing stops with kCancelled when it gives false, and can be resumed.
   std::function<bool(const Progress&)> progress = [](const Progress&) { return true; };
 };
