@@ -24,6 +24,15 @@ export async function pack(name: string, checkpoint: string, weights = "f32"): P
   return folder;
 }
 
+// The same of an ONNX model.
+export async function packOnnx(name: string, file: string): Promise<string> {
+  mkdirSync(scratch, { recursive: true });
+  const folder = `${scratch}/${name}-onnx.pack`;
+  const command = ["pack", file, "-o", folder];
+  await shoal(...command).catch(() => shoal(...command, "--force"));
+  return folder;
+}
+
 // stage.json of `shoal stage`, and the folder that it lies in.
 export interface StageFolder {
   folder: string;
