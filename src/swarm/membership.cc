@@ -164,9 +164,13 @@ void Swarm::CheckHeartbeats(Micros now, Effects& out) {
       continue;
     }
     if (silence > config_.heartbeat_timeout && !volunteer.silent) silent.push_back(node);
+    const bool is_building =
+        volunteer.bytes_total > 0 && volunteer.bytes_done == volunteer.bytes_total;
     if (volunteer.state == VolunteerState::kLoading &&
-        now - volunteer.last_progress > config_.load_timeout) {
-      dead.emplace_back(node, "its download made no progress");
+        now - volunteer.last_progress >
+            (is_building ? config_.build_timeout : config_.load_timeout)) {
+      dead.emplace_back(node, is_building ? "building its stage took too long"
+                                          : "its download made no progress");
       continue;
     }
     if (volunteer.excluded_until != 0 && volunteer.excluded_until <= now) {

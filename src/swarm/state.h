@@ -52,6 +52,7 @@ struct Config {
   Micros heartbeat_timeout = 4 * kSecond;   // ... not counted on after this long ...
   Micros ghost_timeout = 20 * kSecond;      // ... and given up after that.
   Micros load_timeout = 90 * kSecond;       // Without any progress of a download.
+  Micros build_timeout = 300 * kSecond;     // For a stage whose files are there.
   Micros step_timeout = 25 * kSecond;       // For a step, beside ten times what is predicted.
   Micros route_wait = 15 * kSecond;         // How long a running session waits for volunteers ...
   Micros load_wait = 40 * kSecond;          // ... and while some that are here load its blocks.

@@ -164,6 +164,29 @@ TEST(Swarm, ANodeThatRunsOutOfMemoryIsPlannedWithLess) {
   EXPECT_EQ(world.swarm.volunteers().at(node).memory_usable, 10000u);
 }
 
+TEST(Swarm, BuildingAStageMayTakeLongerThanADownloadMayStandStill) {
+  for (const uint64_t bytes_done : {5u, 10u}) {
+    World world(SmallConfig(1));
+    world.Join(1, 100000);
+    world.inbox.clear();  // It is not ready yet.
+    const auto wait = [&](int seconds) {
+      for (int i = 0; i < seconds; ++i) {
+        world.now += kSecond;
+        world.Feed(VolunteerHeard{NodeId{1}});
+        world.Feed(Tick{});
+      }
+    };
+    const uint32_t generation = world.fakes[NodeId{1}].generation;
+    world.Feed(StageProgress{NodeId{1}, wire::Ready{.generation = generation,
+                                                    .bytes_done = bytes_done,
+                                                    .bytes_total = 10}});
+    wait(120);
+    EXPECT_EQ(world.dropped.contains(NodeId{1}), bytes_done < 10);
+    wait(240);
+    EXPECT_TRUE(world.dropped.contains(NodeId{1}));
+  }
+}
+
 TEST(Swarm, KvRoomIsShared) {
   Config config = SmallConfig(1);
   config.positions = 100;
