@@ -18,6 +18,10 @@ export interface Stage {
   hidden: number;
   // Width of the logits.
   vocab: number;
+  // Of one session in a run, at most.
+  maxRows: number;
+  // Of a session, at most.
+  positions: number;
   // Of every layer block in the stage.
   kv: KvSlot[];
 }

@@ -158,12 +158,13 @@ export class StageKeeper {
   // A newer assignment ends the building of this one.
   async #loadExecutor(assign: Assign, files: StageFiles, signal: AbortSignal): Promise<boolean> {
     const { executor } = this.#parts;
-    const { first, last, hidden, vocab, kv } = assign;
+    const { first, last, hidden, vocab, max_rows: maxRows, positions, kv } = assign;
+    const stage = { first, last, hidden, vocab, maxRows, positions, kv };
     const stop = (): void => void executor.unload();
     if (signal.aborted) throw new ShoalError("cancelled", "a newer assignment came");
     signal.addEventListener("abort", stop, { once: true });
     try {
-      return (await executor.load({ first, last, hidden, vocab, kv }, files)).hasHead;
+      return (await executor.load(stage, files)).hasHead;
     } finally {
       signal.removeEventListener("abort", stop);
     }

@@ -13,7 +13,8 @@ export async function load({ folder, graph, ...shape }: StageFolder): Promise<Or
     Tensor: ort.Tensor,
     now: () => performance.now(),
   });
-  await executor.load(shape, { graph: new Blob(), weights: new Map() });
+  const files = { graph: new Blob(), weights: new Map() };
+  await executor.load({ ...shape, maxRows: shape.positions }, files);
   await executor.open(1, shape.positions);
   return executor;
 }

@@ -46,9 +46,15 @@ export interface StageFolder {
   weights: { location: string; bytes: number; generated: boolean }[];
 }
 
-export async function stage(packFolder: string, first: number, last: number): Promise<StageFolder> {
-  const folder = `${packFolder}.stages/${first}-${last}`;
-  await shoal("stage", packFolder, String(first), String(last), "-o", folder);
+export async function stage(
+  packFolder: string,
+  first: number,
+  last: number,
+  activations: "f32" | "f16" = "f32",
+): Promise<StageFolder> {
+  const folder = `${packFolder}.stages/${first}-${last}-${activations}`;
+  const where = ["-o", folder, "--activations", activations];
+  await shoal("stage", packFolder, String(first), String(last), ...where);
   const description = JSON.parse(readFileSync(`${folder}/stage.json`, "utf8")) as StageFolder;
   return { ...description, folder };
 }

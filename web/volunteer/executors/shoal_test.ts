@@ -18,6 +18,8 @@ const stage: Stage = {
   last: 3,
   hidden: 64,
   vocab: 0,
+  maxRows: 16,
+  positions: 64,
   kv: [
     { block: 1, heads: 2, head_size: 16 },
     { block: 2, heads: 2, head_size: 16 },
