@@ -3,12 +3,19 @@
 //
 //   frames in --> session rules (at once) --> work queue (in order) --> executor --> frames out
 
-import { ShoalError, type Core, type Frame, type FrameOf, type Open } from "../core/index.ts";
+import {
+  ShoalError,
+  type Core,
+  type Frame,
+  type FrameOf,
+  type Measure,
+  type Open,
+} from "../core/index.ts";
 import type { MemoryBlobs } from "./blobs.ts";
 import type { Executor } from "./executor.ts";
 import { copyKv, exportKv, importKv } from "./kv_moves.ts";
 import { Link, type Socket, type SocketHandlers } from "./link.ts";
-import type { Counters, VolunteerEvent, VolunteerOptions, VolunteerState } from "./messages.ts";
+import type { ChosenOptions, Counters, VolunteerEvent, VolunteerState } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { SessionTable } from "./sessions.ts";
 import { StageKeeper } from "./stage_keeper.ts";
@@ -25,12 +32,14 @@ const leaveMs = 15_000;
 const byePauseMs = 2000;
 
 export interface NodeParts {
-  options: VolunteerOptions;
+  options: ChosenOptions;
   agent: string;
   platform: string;
   core: Core;
   executor: Executor;
   blobs: MemoryBlobs;
+  // What this machine measured of itself, for the profile.
+  measures: Measure[];
   openSocket(handlers: SocketHandlers): Socket;
   emit(event: VolunteerEvent): void;
   // Milliseconds, of any origin.
@@ -149,13 +158,13 @@ export class VolunteerNode {
   }
 
   #sendProfile(): void {
-    const { options, platform, blobs } = this.#parts;
+    const { options, platform, blobs, measures } = this.#parts;
     this.#outbox.send("profile", {
       executor: options.executor,
       memory_bytes: options.memoryBytes,
       threads: options.threads ?? 1,
       platform,
-      measures: [],
+      measures,
       cached: blobs.locations,
     });
   }
