@@ -6,9 +6,9 @@
 
 namespace shoal::cli {
 
-AddCommand AddPack, AddEval, AddStage, AddServe, AddJoin, AddPlan, AddSimulate, AddBench;
+AddCommand AddPack, AddEval, AddStage, AddServe, AddJoin, AddLink, AddPlan, AddSimulate, AddBench;
 
-inline constexpr AddCommand* kCommands[] = {AddPack,     AddServe, AddJoin,  AddPlan,
+inline constexpr AddCommand* kCommands[] = {AddPack,     AddServe, AddJoin,  AddLink, AddPlan,
                                             AddSimulate, AddEval,  AddStage, AddBench};
 
 }  // namespace shoal::cli
