@@ -1,0 +1,88 @@
+// The trace that a coordinator writes (docs/trace.md), read back.
+
+import { existsSync, readFileSync } from "node:fs";
+
+export interface RoutedStage {
+  node: number;
+  first: number;
+  last: number;
+  kept: number;
+}
+
+export interface Routed {
+  event: "routed";
+  t: number;
+  session: string;
+  epoch: number;
+  from: number;
+  stages: RoutedStage[];
+}
+
+export interface StepDone {
+  event: "step";
+  t: number;
+  node: number;
+  session: string;
+  epoch: number;
+  position: number;
+  rows: number;
+  first: number;
+  last: number;
+}
+
+export interface TokenMade {
+  event: "token";
+  t: number;
+  session: string;
+  epoch: number;
+  position: number;
+}
+
+export type TraceEvent =
+  | Routed
+  | StepDone
+  | TokenMade
+  | { event: "left"; t: number; node: number }
+  | { event: "opened"; t: number; session: string }
+  | { event: "ended"; t: number; session: string; how: string }
+  | { event: "joined" | "assigned" | "loaded"; t: number; node: number };
+
+export function readTrace(path: string): TraceEvent[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as TraceEvent);
+}
+
+export function eventsOf<E extends TraceEvent["event"]>(
+  events: TraceEvent[],
+  event: E,
+): Extract<TraceEvent, { event: E }>[] {
+  return events.filter((one) => one.event === event) as Extract<TraceEvent, { event: E }>[];
+}
+
+export interface Recovery {
+  // Volunteers of the route before that are not in the one after, with what they held.
+  lost: RoutedStage[];
+  // Steps that were run again: under the later epoch, at positions that the earlier had.
+  replayed: StepDone[];
+  // Whether whoever took over had the positions already.
+  warm: boolean;
+}
+
+// Every change of a session's route, in order.
+export function recoveriesOf(events: TraceEvent[], session: string): Recovery[] {
+  const routes = eventsOf(events, "routed").filter((routed) => routed.session === session);
+  const steps = eventsOf(events, "step").filter((step) => step.session === session);
+  return routes.slice(1).map((route, i) => {
+    const before = routes[i]!.stages;
+    const nodes = new Set(route.stages.map(({ node }) => node));
+    const old = new Set(before.map(({ node }) => node));
+    return {
+      lost: before.filter(({ node }) => !nodes.has(node)),
+      replayed: steps.filter(
+        ({ epoch, position }) => epoch === route.epoch && position < route.from,
+      ),
+      warm: route.stages.every(({ node, kept }) => old.has(node) || kept > 0),
+    };
+  });
+}
