@@ -6,9 +6,10 @@
 //        [--weights q4] [--executor shoal] [--native] [--rounds 3]
 //
 // One client and many take turns, `rounds` times. Needs build/release/shoal and the built pages.
+import {setTimeout as sleep} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
 
-import {Swarm, ask, jain, machine, median, packStoryteller, rates} from './swarm.mjs';
+import {Swarm, ask, jain, machine, mean, median, packStoryteller, rates} from './swarm.mjs';
 
 const {values: flags} = parseArgs({
   options: {
@@ -42,10 +43,12 @@ try {
   const rounds = [];
   for (let round = 0; round < Number(flags.rounds); ++round) {
     const one = rates(await ask(swarm.url, {prompt: promptOf(round), count})).tokensPerSecond;
+    const seen = swarm.events().length;
     const start = performance.now();
     const answers = await Promise.all(Array.from({length: clients}, (_, i) =>
         ask(swarm.url, {prompt: promptOf(i), count})));
     const seconds = (performance.now() - start) / 1000;
+    await sleep(500);  // The last reports come.
     const wrong = answers.filter(({ids}, i) => ids.some((id, at) => id !== alone[i][at])).length;
     const first = answers.map((answer) => rates(answer).firstMs);
     rounds.push({
@@ -55,6 +58,8 @@ try {
       'Jain': Number(jain(answers.map((a) => count / (a.times.at(-1) - a.times[0]))).toFixed(4)),
       'first token, ms: median, most': [median(first), Math.max(...first)]
           .map((ms) => ms.toFixed(0)).join(', '),
+      'rows a step': mean(swarm.events(seen).filter(({event}) => event === 'step')
+          .map((step) => step.rows)).toFixed(2),
       wrong,
     });
   }
@@ -67,9 +72,6 @@ try {
   const ok = rounds.every(({wrong}) => wrong === 0);
   console.log(`ratio ${median(rounds.map(({ratio}) => ratio))} (median); ` +
               `${ok ? 'every answer as alone' : 'SOME ANSWERS DIFFER'}`);
-  const rows = swarm.events().filter(({event}) => event === 'step').map((step) => step.rows);
-  console.log(`steps ${rows.length}, rows a step ${(rows.reduce((a, b) => a + b, 0) / rows.length)
-      .toFixed(2)}`);
   process.exitCode = ok ? 0 : 1;
 } finally {
   await swarm.stop();

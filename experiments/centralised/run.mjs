@@ -100,10 +100,10 @@ report.plot('centralised', {
     name: result.name, points: [[of(result, 'tokenMs'), of(result, 'tokensPerSecond')]],
   })),
 });
-report.say('A swarm on one machine has no more processor than one process has. Two stages in two ' +
-    'processes keep both cores at work on different tokens, which a small model gains more from ' +
-    'than from two threads that meet after every product; beyond that, what the table shows beside ' +
-    'the first row is what dividing costs: frames, sockets, and with distance, time. What a swarm ' +
-    'gains on many machines is memory and processors; neither shows here. Busy cores are those of the coordinator, ' +
-    'the volunteers and the tabs\' renderers, while the streams ran.');
+report.say('A swarm on one machine has no more processor than one process has. Two stages in ' +
+    'two processes keep both cores at work on different tokens, which a small model gains more ' +
+    'from than from two threads that meet after every product; beyond that, what the table shows ' +
+    'beside the first row is what dividing costs: frames, sockets, and with distance, time. What ' +
+    'a swarm gains on many machines is memory and processors; neither shows here. Busy cores are ' +
+    'those of the coordinator, the volunteers and the tabs\' renderers, while the streams ran.');
 report.write();

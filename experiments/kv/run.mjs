@@ -126,7 +126,8 @@ report.say('What is kept for a hop does not grow with the layers behind it; the 
     'few layers or much arithmetic.');
 report.say('## What a loss costs', `${stages} stages and a spare, native volunteers, each ` +
     'behind a `shoal link`; the middle one is killed (its socket closes) after 16 tokens of an ' +
-    'answer. The stall is the longest pause between two tokens; it has the loading of blocks in it where ' +
+    'answer. The stall is the longest pause between two tokens; it has the loading of blocks in ' +
+    'it where ' +
     'the one that takes over did not hold them. "Had" is how many positions it had already.');
 report.table(losses.map((row) => ({
   'prompt, tokens': row.length, 'one way, ms': row.delay, 'token, ms': row.tokenMs.toFixed(1),
