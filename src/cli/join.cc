@@ -19,6 +19,7 @@
 #include "net/client.h"
 #include "net/event_loop.h"
 #include "volunteer/node.h"
+#include "volunteer/probe.h"
 
 namespace shoal::cli {
 
@@ -121,6 +122,8 @@ Result<volunteer::NodeOptions> ResolveFlags(const JoinFlags& flags) {
 int RunJoin(const JoinFlags& flags) {
   auto options = ResolveFlags(flags);
   if (!options) return ReportUsage(options.error().detail);
+  options->measures =
+      volunteer::ProbeMeasures({.threads = options->threads, .exact = options->exact});
   net::EventLoop loop;
   Teller teller(flags.url.substr(0, flags.url.find('#')));
   std::unique_ptr<volunteer::Node> node;

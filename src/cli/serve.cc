@@ -19,6 +19,7 @@
 #include "net/address.h"
 #include "net/event_loop.h"
 #include "volunteer/node.h"
+#include "volunteer/probe.h"
 
 namespace shoal::cli {
 
@@ -84,6 +85,7 @@ Result<std::unique_ptr<volunteer::Node>> StartLender(net::EventLoop& loop,
                                                      volunteer::NodeOptions options,
                                                      uint16_t port) {
   options.url = UrlOf("127.0.0.1", port, false);
+  options.measures = volunteer::ProbeMeasures({.threads = options.threads, .exact = options.exact});
   return volunteer::Node::Start(
       loop, std::move(options),
       {.on_state =

@@ -108,7 +108,7 @@ struct Node::Impl {
                               .memory_bytes = options.memory_bytes,
                               .threads = static_cast<uint32_t>(options.threads),
                               .platform = options.platform,
-                              .measures = {},
+                              .measures = options.measures,
                               .cached = cache.List(kCachedMax)});
   }
 
