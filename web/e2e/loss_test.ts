@@ -1,4 +1,4 @@
-// Three stages and a spare, each behind a link of its own; any one volunteer is lost at a random
+// Three stages and a spare, each 5 ms away behind a link of its own; any one volunteer is lost at a random
 // moment of an answer, in one of three ways. The answer is the undisturbed one, only what the lost
 // one held is run again, and the stall is measured.
 //
@@ -19,6 +19,8 @@ import { eventsOf, readTrace, recoveriesOf, type TraceEvent } from "./harness/tr
 const losses = process.env["SHOAL_TESTS"] === "full" ? 20 : 3;
 const ways = ["killed", "frozen", "cut"] as const;
 const count = 96;
+// One way. An answer lasts long enough for replicas to follow it.
+const delay = "5ms";
 const volunteers = 4;
 const stages = 3;
 
@@ -89,7 +91,7 @@ describe.each(["f32", "q4"])("an answer over %s weights", (weights) => {
   });
 
   async function addMember(): Promise<void> {
-    const link = await Link.start(coordinator.url);
+    const link = await Link.start(coordinator.url, "--delay", delay);
     const tab = await Tab.open(link.url, "/lend?auto=1&executor=shoal&memory=512M");
     members.push({ tab, link });
   }

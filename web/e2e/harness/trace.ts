@@ -63,7 +63,8 @@ export function eventsOf<E extends TraceEvent["event"]>(
 export interface Recovery {
   // Volunteers of the route before that are not in the one after, with what they held.
   lost: RoutedStage[];
-  // Steps that were run again: under the later epoch, at positions that the earlier had.
+  // Steps of the new route that were run again: under the later epoch, at positions that the earlier
+  // had. Replicas that follow beside the route are not among them.
   replayed: StepDone[];
   // Whether whoever took over had the positions already.
   warm: boolean;
@@ -80,7 +81,8 @@ export function recoveriesOf(events: TraceEvent[], session: string): Recovery[] 
     return {
       lost: before.filter(({ node }) => !nodes.has(node)),
       replayed: steps.filter(
-        ({ epoch, position }) => epoch === route.epoch && position < route.from,
+        ({ epoch, position, node }) =>
+          epoch === route.epoch && position < route.from && nodes.has(node),
       ),
       warm: route.stages.every(({ node, kept }) => old.has(node) || kept > 0),
     };
