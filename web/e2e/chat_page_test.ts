@@ -227,3 +227,46 @@ it("can be used with the keyboard alone", async () => {
   await answers().getByTestId("message-facts").waitFor();
   expect(await page.getByTestId("conversation").count()).toBe(2);
 });
+
+it("shows a token on its way through the swarm while an answer comes", async () => {
+  server.answering = () => ({ kind: "pieces", pieces: inPieces("word ".repeat(60), 60) });
+  await page.getByTestId("strip-text").getByText("3\u00a0volunteers").waitFor();
+  await page.getByTestId("chat-input").fill("long");
+  await page.keyboard.press("Enter");
+  const picture = page.getByTestId("answer-picture");
+  await expect.poll(() => picture.locator(".span").count()).toBe(3);
+  expect(await picture.getByRole("img").getAttribute("aria-label")).toBe(
+    "3 volunteers hold 14 blocks; a token passes 3 volunteers.",
+  );
+  // One dot, looked at until it has gone: from the first block to the last, and down the lanes.
+  const dot = await picture.locator("circle:not(.prompt)").first().elementHandle();
+  const way = await dot!.evaluate(async (circle) => {
+    const places: [number, number][] = [];
+    while (circle.isConnected) {
+      const { x, y } = circle.getBoundingClientRect();
+      places.push([x, y]);
+      await new Promise(requestAnimationFrame);
+    }
+    return places;
+  });
+  const lefts = way.map(([x]) => x);
+  expect(lefts).toEqual([...lefts].sort((a, b) => a - b));
+  const box = (await picture.getByRole("img").boundingBox())!;
+  expect(lefts.at(-1)! - lefts[0]!).toBeGreaterThan(box.width / 2);
+  expect(way.at(-1)![1]).toBeGreaterThan(way[0]![1]);
+  await expect.poll(() => picture.textContent()).toMatch(/tokens\/s . through #1 → #2 → #3/);
+  await page.keyboard.press("Escape");
+  await picture.waitFor({ state: "detached" });
+});
+
+it("keeps still for those who ask for that", async () => {
+  server.answering = () => ({ kind: "pieces", pieces: inPieces("word ".repeat(30), 40) });
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await page.getByTestId("strip-text").getByText("3\u00a0volunteers").waitFor();
+  await page.getByTestId("chat-input").fill("long");
+  await page.keyboard.press("Enter");
+  const picture = page.getByTestId("answer-picture");
+  await picture.getByText(/tokens\/s/).waitFor();
+  expect(await picture.locator("circle").count()).toBe(0);
+  expect(await picture.locator(".route.running").count()).toBe(1);
+});

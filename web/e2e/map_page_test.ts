@@ -76,11 +76,29 @@ it("says how many devices of which size would do", async () => {
   const needs = page.getByTestId("map-needs").locator("li");
   await needs.first().waitFor();
   expect(await needs.allTextContents()).toEqual([
-    "about 1 phone (512 MB each)",
-    "about 1 laptop (2 GB each)",
-    "about 1 desktop with a graphics card (8 GB each)",
+    "about 1 phone (512 MB)",
   ]);
   expect(await page.getByTestId("map-missing").count()).toBe(1);
+  await page.close();
+});
+
+it("shows the routes of the answers under way, and what was predicted", async () => {
+  server.status = swarmStatus({ holders: 20, needed: 5, blocks: 34 });
+  const page = await browser.newPage();
+  await page.goto(`${server.url}/map`);
+  const picture = page.getByTestId("map-picture");
+  await expect.poll(() => picture.locator(".route.running").count()).toBe(3);
+  expect(await picture.locator(".span").count()).toBe(20);
+  await picture.locator("circle").first().waitFor();
+  const figures = page.getByTestId("map-now");
+  await figures.getByText("predicted 50 ms (\u22128\u00a0%)").waitFor();
+  // A coordinator that goes away is told of, and nothing of before is shown as if it were now.
+  server.status = undefined;
+  await page.getByTestId("map-health").getByText("does not answer").waitFor();
+  expect(await figures.locator("div").count()).toBe(0);
+  await expect.poll(() => picture.locator("circle").count()).toBe(0);
+  server.status = readyStatus;
+  await page.getByTestId("map-health").getByText("The model answers").waitFor();
   await page.close();
 });
 

@@ -4,6 +4,7 @@
 import { byId, el, setText } from "../common/dom.ts";
 import { icon } from "../common/icons.ts";
 import { watchStatus, type Status } from "../common/status.ts";
+import { AnswerPicture } from "./answer_picture.ts";
 import { Composer } from "./composer.ts";
 import { download } from "./download.ts";
 import { Library } from "./library.ts";
@@ -36,6 +37,7 @@ const storage = ((): Storage | undefined => {
 
 const toast = new Toast();
 const strip = new SwarmStrip();
+const picture = new AnswerPicture();
 const drawer = new SidebarDrawer();
 const announcer = byId("announcer", HTMLElement);
 let tabs = 0;
@@ -52,7 +54,8 @@ const thread = new Thread(
     origin: "",
     onChange: (conversation, isWhole) => library.save(conversation, isWhole),
     onShow,
-    onPiece: () => strip.pulse(),
+    onProgress: (pieces) => (picture.progress = pieces),
+    companion: picture.element,
     announce: (text) => setText(announcer, text),
     tabs: () => tabs,
   },
@@ -204,6 +207,7 @@ for (const text of suggestions) {
 
 watchStatus((status: Status | undefined) => {
   strip.show(status);
+  picture.show(status);
   setText(byId("model", HTMLElement), status?.model ?? "");
   const holders = status?.volunteers.filter(({ blocks }) => blocks.length > 0);
   tabs = holders?.length ?? 0;

@@ -30,14 +30,36 @@ describe("parseStatus", () => {
           bytesDone: 0,
           bytesTotal: 0,
           roundTripMs: 0,
+          blockRowsDone: 0,
+          stepErrorPercent: undefined,
         },
       ],
       route: [],
+      routes: [],
       sessions: 1,
       tokensPerSecond: 2.5,
+      predictedTokenMs: 0,
+      measuredTokenMs: 0,
       model: "",
       detail: "",
     });
+  });
+
+  it("reads routes, predictions and how far off they are", () => {
+    const stage = { id: 4, blocks: [0, 10] };
+    const steps = [{ measured: 0, error_percent: 0 }, { measured: 9, error_percent: 3.5 }, "x"];
+    const status = parseStatus({
+      ...plain,
+      volunteers: steps.map((step) => ({ step, block_rows_done: 12 })),
+      routes: [{ stages: [stage, 7], answers: 2 }, { stages: "x" }, null],
+      predicted_token_ms: 40,
+      measured_token_ms: 44,
+    });
+    expect(status).toMatchObject({ predictedTokenMs: 40, measuredTokenMs: 44 });
+    expect(status.routes).toEqual([{ stages: [stage], answers: 2 }]);
+    const errors = status.volunteers.map(({ stepErrorPercent }) => stepErrorPercent);
+    expect(errors).toEqual([undefined, 3.5, undefined]);
+    expect(status.volunteers[0]!.blockRowsDone).toBe(12);
   });
 
   it("leaves out what is odd", () => {

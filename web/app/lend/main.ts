@@ -4,6 +4,7 @@
 import { Volunteer, type VolunteerEvent } from "../../volunteer/volunteer.ts";
 import { byId, setText } from "../common/dom.ts";
 import { SwarmMap } from "../common/map.ts";
+import { SwarmPicture } from "../common/picture.ts";
 import { watchStatus } from "../common/status.ts";
 import { adviceFor } from "./advice.ts";
 import { Awake } from "./awake.ts";
@@ -30,6 +31,10 @@ const start = byId("start", HTMLButtonElement);
 const consent = byId("consent", HTMLInputElement);
 const view = new LendView();
 const map = new SwarmMap(byId("map", HTMLElement));
+const picture = new SwarmPicture(byId("picture", HTMLElement), {
+  lanesMax: 8,
+  heightMaxPx: 160,
+});
 const awake = new Awake();
 const tally = new Tally(storage, () => new Date().toLocaleDateString("sv"));
 const surroundings = new SurroundingsWatch(() => lender.update());
@@ -188,6 +193,11 @@ void surroundings.findBattery().then((battery) => {
 
 watchStatus((status) => {
   map.show(status);
+  picture.own = map.own;
+  picture.show(status);
+  picture.tokensPerSecond = status?.sessions === 0 ? 0 : (status?.tokensPerSecond ?? 0);
   view.blocks = status?.blocks ?? 0;
+  const own = status?.volunteers.find(({ id }) => id === map.own);
+  if (own !== undefined) view.credited = own.blockRowsDone;
   setText(byId("model", HTMLElement), status?.model ?? "");
 });

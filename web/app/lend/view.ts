@@ -42,6 +42,11 @@ export class LendView {
     this.#showHeld();
   }
 
+  // What the coordinator says this tab has done.
+  set credited(blockRows: number) {
+    setText(byId("credited", HTMLElement), formatCount(blockRows));
+  }
+
   // How many layers this tab holds; embedding and head are none.
   get layers(): number {
     const [first, last] = this.#held;
@@ -132,11 +137,6 @@ export class LendView {
 
   #showHeld(): void {
     const [first, last] = this.#held;
-    const bar = byId("held-bar", HTMLElement);
-    bar.hidden = this.#blocks === 0;
-    bar.style.setProperty("--blocks", String(this.#blocks));
-    bar.style.setProperty("--from", String(first));
-    bar.style.setProperty("--to", String(last));
     if (first === last) setText(this.#holds, "nothing yet");
     else if (this.#blocks > 0) setText(this.#holds, describeBlocks(this.#held, this.#blocks));
     else setText(this.#holds, `blocks ${first}\u2013${last - 1}`);
