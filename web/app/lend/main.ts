@@ -198,6 +198,6 @@ watchStatus((status) => {
   picture.tokensPerSecond = status?.sessions === 0 ? 0 : (status?.tokensPerSecond ?? 0);
   view.blocks = status?.blocks ?? 0;
   const own = status?.volunteers.find(({ id }) => id === map.own);
-  if (own !== undefined) view.credited = own.blockRowsDone;
+  if (own !== undefined) view.showOwn(own, status?.missingBytes ?? 0);
   setText(byId("model", HTMLElement), status?.model ?? "");
 });

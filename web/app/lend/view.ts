@@ -4,14 +4,14 @@ import type { PauseReason } from "../../volunteer/limits.ts";
 import type { VolunteerEvent, VolunteerState } from "../../volunteer/volunteer.ts";
 import { byId, el, setText } from "../common/dom.ts";
 import { formatCount, formatSize } from "../common/size.ts";
-import { describeBlocks } from "../common/status.ts";
+import { describeBlocks, type VolunteerStatus } from "../common/status.ts";
 import type { Advice } from "./advice.ts";
 import type { LenderState } from "./lender.ts";
 import { ProgressView } from "./progress.ts";
 
 const words: Record<VolunteerState, string> = {
   connecting: "connecting",
-  waiting: "waiting for work",
+  waiting: "standing by",
   loading: "loading",
   ready: "lending",
   reconnecting: "connection lost",
@@ -42,9 +42,16 @@ export class LendView {
     this.#showHeld();
   }
 
-  // What the coordinator says this tab has done.
-  set credited(blockRows: number) {
-    setText(byId("credited", HTMLElement), formatCount(blockRows));
+  // What the coordinator says of this tab, and how much of the model has no place yet.
+  showOwn(own: VolunteerStatus, missingBytes: number): void {
+    setText(byId("credited", HTMLElement), formatCount(own.blockRowsDone));
+    const isStandingBy = own.state === "spare" && this.#state.dataset["state"] === "waiting";
+    if (!isStandingBy || this.#state.dataset["lender"] !== "lending") return;
+    const why =
+      missingBytes > 0
+        ? "What you lend does not suffice for what is missing: leave, and lend more memory."
+        : "Every piece is held already; yours is one that steps in when somebody leaves.";
+    setText(byId("detail", HTMLElement), why);
   }
 
   // How many layers this tab holds; embedding and head are none.
@@ -131,8 +138,16 @@ export class LendView {
     if (kind === "paused" || kind === "waiting") return;
     setText(this.#state, words[state]);
     // A problem is told below, with what to do about it.
-    setText(byId("detail", HTMLElement), this.#problem.textContent.includes(detail) ? "" : detail);
+    const isTold = this.#problem.textContent.includes(detail);
+    const text = state === "reconnecting" ? this.#describeLoss(detail) : isTold ? "" : detail;
+    setText(byId("detail", HTMLElement), text);
     if (state === "ready") this.#problem.hidden = true;
+  }
+
+  #describeLoss(detail: string): string {
+    return navigator.onLine
+      ? `The coordinator cannot be reached: ${detail}. It goes on by itself.`
+      : "You are offline. It goes on by itself when you are back.";
   }
 
   #showHeld(): void {
