@@ -238,9 +238,18 @@ it("shows a token on its way through the swarm while an answer comes", async () 
   expect(await picture.getByRole("img").getAttribute("aria-label")).toBe(
     "3 volunteers hold 14 blocks; a token passes 3 volunteers.",
   );
-  // One dot, looked at until it has gone: from the first block to the last, and down the lanes.
-  const dot = await picture.locator("circle:not(.prompt)").first().elementHandle();
-  const way = await dot!.evaluate(async (circle) => {
+  // One dot, looked at from its birth to its end: from the first block to the last, and down the
+  // lanes.
+  const way = await picture.evaluate(async (root) => {
+    const circle = await new Promise<Element>((resolve) => {
+      new MutationObserver((records, observer) => {
+        for (const node of records.flatMap(({ addedNodes }) => [...addedNodes])) {
+          if (!(node instanceof SVGCircleElement) || node.matches(".prompt")) continue;
+          observer.disconnect();
+          resolve(node);
+        }
+      }).observe(root, { childList: true, subtree: true });
+    });
     const places: [number, number][] = [];
     while (circle.isConnected) {
       const { x, y } = circle.getBoundingClientRect();
