@@ -66,8 +66,9 @@ export class AnswerPicture {
     return `${plural(this.#pieces, "token")} \u00b7 ${perSecond} tokens/s`;
   }
 
-  // Which volunteers a token passes through.
+  // Which volunteers a token passes through; or that there is no way now.
   #way(): string {
+    if (this.#status?.ready === false) return "the swarm rearranges itself; it goes on after that";
     const stages = this.#status?.routes[0]?.stages ?? this.#status?.route ?? [];
     if (stages.length === 0) return "";
     if (stages.length > namesMax) return `through ${plural(stages.length, "volunteer")}`;

@@ -66,8 +66,8 @@ export class SwarmPicture {
   show(status: Status | undefined): void {
     this.#root.dataset["state"] =
       status === undefined ? "offline" : status.ready ? "ready" : "missing";
-    if (status === undefined) return;
-    this.#status = status;
+    if (status === undefined) this.tokensPerSecond = 0;
+    else this.#status = status;
     this.#draw();
   }
 
@@ -85,9 +85,10 @@ export class SwarmPicture {
     animation.onfinish = animation.oncancel = () => dot.remove();
   }
 
-  // So many tokens a second go their way from now on.
+  // So many tokens a second go their way from now on, as long as an answer has a route.
   set tokensPerSecond(perSecond: number) {
-    this.#perSecond = Math.min(ratePerSecondMax, perSecond);
+    const isRunning = (this.#status?.routes.length ?? 0) > 0;
+    this.#perSecond = isRunning ? Math.min(ratePerSecondMax, perSecond) : 0;
     if (this.#timer === undefined && this.#perSecond > 0) this.#go();
   }
 
@@ -163,7 +164,8 @@ function drawSpans(layout: PictureLayout, scale: Scale, own: number): SVGElement
     });
     group.append(svg("title", {}, title + percent));
     if (!isReady) group.append(svg("rect", { ...place, class: "fetching" }));
-    group.append(svg("rect", { ...place, width: Number(place["width"]) * done, class: "held" }));
+    const here = { ...place, width: Number(place["width"]) * done };
+    group.append(svg("rect", { ...here, class: isReady ? "held" : "fetched" }));
     return group;
   });
   const missing = layout.missing.map(([from, to]) =>

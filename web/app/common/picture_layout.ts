@@ -91,5 +91,5 @@ function placeRoutes(status: Status, spans: readonly PlacedSpan[]): PlacedRoute[
   };
   const running = status.routes.flatMap(({ stages, answers }) => place(stages, answers));
   if (running.length > 0) return running;
-  return place(stagesOf(status), status.ready ? status.sessions : 0);
+  return place(stagesOf(status), 0);
 }

@@ -209,3 +209,9 @@ export function describeBlocks([from, to]: [number, number], blocks: number): st
   if (parts.length <= 2) return parts.join(" and ");
   return `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
+
+// Whether every block has somebody who holds it or fetches it, and some are still fetched.
+export function isArriving(status: Status): boolean {
+  const isLoading = status.volunteers.some(({ state }) => state === "loading");
+  return !status.ready && isLoading && unheldRanges(status).length === 0;
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { describeBlocks, parseStatus, stagesOf, unheldRanges } from "./status.ts";
+import { describeBlocks, isArriving, parseStatus, stagesOf, unheldRanges } from "./status.ts";
 
 const plain = {
   ready: true,
@@ -124,4 +124,13 @@ describe("stagesOf", () => {
     ]);
     expect(stages([1, 5, 5])).toEqual([[0, 0, 10]]);
   });
+});
+
+it("tells pieces on their way from pieces without a place", () => {
+  const of = (state: string, last: number, ready = false) =>
+    isArriving(parseStatus({ ...plain, ready, volunteers: [{ blocks: [[0, last]], state }] }));
+  expect(of("loading", 10)).toBe(true);
+  expect(of("loading", 9)).toBe(false);
+  expect(of("ready", 10)).toBe(false);
+  expect(of("loading", 10, true)).toBe(false);
 });

@@ -42,13 +42,13 @@ export class LendView {
     this.#showHeld();
   }
 
-  // What the coordinator says of this tab, and how much of the model has no place yet.
-  showOwn(own: VolunteerStatus, missingBytes: number): void {
+  // What the coordinator says of this tab, and whether blocks have no place yet.
+  showOwn(own: VolunteerStatus, isMissing: boolean): void {
     setText(byId("credited", HTMLElement), formatCount(own.blockRowsDone));
     const isStandingBy = own.state === "spare" && this.#state.dataset["state"] === "waiting";
     if (!isStandingBy || this.#state.dataset["lender"] !== "lending") return;
     const why =
-      missingBytes > 0
+      isMissing
         ? "What you lend does not suffice for what is missing: leave, and lend more memory."
         : "Every piece is held already; yours is one that steps in when somebody leaves.";
     setText(byId("detail", HTMLElement), why);
@@ -139,12 +139,14 @@ export class LendView {
     setText(this.#state, words[state]);
     // A problem is told below, with what to do about it.
     const isTold = this.#problem.textContent.includes(detail);
-    const text = state === "reconnecting" ? this.#describeLoss(detail) : isTold ? "" : detail;
+    const text = this.#describe(state, isTold ? "" : detail);
     setText(byId("detail", HTMLElement), text);
     if (state === "ready") this.#problem.hidden = true;
   }
 
-  #describeLoss(detail: string): string {
+  #describe(state: VolunteerState, detail: string): string {
+    if (state === "stopped") return "Others take over what you held. Thank you.";
+    if (state !== "reconnecting") return detail;
     return navigator.onLine
       ? `The coordinator cannot be reached: ${detail}. It goes on by itself.`
       : "You are offline. It goes on by itself when you are back.";

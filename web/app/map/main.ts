@@ -5,7 +5,7 @@ import { byId, el, plural, setText } from "../common/dom.ts";
 import { SwarmPicture } from "../common/picture.ts";
 import { figuresOf } from "./figures.ts";
 import { formatSize } from "../common/size.ts";
-import { describeBlocks, unheldRanges, watchStatus, type Status } from "../common/status.ts";
+import { describeBlocks, isArriving, unheldRanges, watchStatus, type Status } from "../common/status.ts";
 import { chart } from "./chart.ts";
 import {
   coverageOf,
@@ -34,7 +34,7 @@ function showStatus(status: Status | undefined): void {
     status === undefined ? "offline" : status.ready ? "ready" : "missing";
   showHealth(status);
   picture.show(status);
-  picture.tokensPerSecond = status?.sessions === 0 ? 0 : (status?.tokensPerSecond ?? 0);
+  picture.tokensPerSecond = status?.tokensPerSecond ?? 0;
   showNow(status);
   if (status === undefined) return;
   setText(byId("model", HTMLElement), status.model);
@@ -87,8 +87,10 @@ function describeHealth(status: Status | undefined): string[] {
         : "Some blocks are held once only: when their tab leaves, answers wait for another.";
     return ["The model answers", spare];
   }
-  if (status.volunteers.some(({ state }) => state === "loading") && status.missingBytes === 0) {
-    return ["Almost there", "The volunteers are fetching their pieces."];
+  if (isArriving(status)) {
+    const missing = status.missingBytes;
+    const left = missing > 0 ? `, ${formatSize(missing)} to go` : "";
+    return ["Almost there", `The volunteers are fetching their pieces${left}.`];
   }
   const ranges = unheldRanges(status).map((range) => describeBlocks(range, status.blocks));
   const missing = status.missingBytes;
