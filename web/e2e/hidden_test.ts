@@ -72,6 +72,19 @@ it("goes on serving while it is hidden", async () => {
   await cover.toFront();
 }, full ? 600_000 : 120_000);
 
+it("comes back after it was frozen", async () => {
+  await lent.freeze(true);
+  const frozenMs = performance.now();
+  const ask = completeIds(coordinator.client, prompt.prompt_ids, { maxTokens: certain }).then(
+    (ids) => ({ ids, tookMs: performance.now() - frozenMs }),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await lent.freeze(false);
+  const { ids, tookMs } = await ask;
+  console.log(`asked of a frozen tab, thawed after 3 s: answered after ${Math.round(tookMs)} ms`);
+  expect(ids).toEqual(prompt.greedy_ids.slice(0, certain));
+});
+
 it("rests while it is hidden, if told so", async () => {
   await lent.toFront();
   await until("the tab to be seen", 10_000, async () => !(await isHidden()));

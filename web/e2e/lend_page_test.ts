@@ -4,12 +4,19 @@
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
-import { Coordinator } from "./harness/coordinator.ts";
+import { completeIds } from "./harness/ask.ts";
+import { Coordinator, type Status } from "./harness/coordinator.ts";
 import { storyteller } from "./harness/paths.ts";
+import { certainSteps, prompts } from "./harness/reference.ts";
 import { pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
 
 const mb = 1024 * 1024;
+
+// What the status tells of the answers under way.
+interface Routes {
+  routes: { stages: { id: number }[] }[];
+}
 
 let coordinator: Coordinator;
 const tabs: Tab[] = [];
@@ -61,6 +68,35 @@ it("pauses, goes on and leaves, and others hear of it", async () => {
   await page.reload();
   expect(await page.getByTestId("lend-consent").isChecked()).toBe(true);
   expect(await page.getByTestId("lend-share").inputValue()).toBe("40");
+});
+
+it("leaves in the middle of an answer, which others finish unchanged", async () => {
+  const both = [await open("/lend?auto=1"), await open("/lend?auto=1")];
+  const areReady = (status: Status): boolean =>
+    status.volunteers.filter(({ state }) => state === "ready").length === both.length;
+  await coordinator.untilStatus("two that can answer", areReady);
+  const prompt = prompts.reduce((a, b) => (certainSteps(a) > certainSteps(b) ? a : b));
+  const certain = certainSteps(prompt);
+  let left: Promise<void> | undefined;
+  const leave = async (): Promise<void> => {
+    const { routes } = (await coordinator.status()) as Status & Routes;
+    const onRoute = routes[0]!.stages.map(({ id }) => id);
+    for (const tab of both) {
+      if (!onRoute.includes(await tab.node())) continue;
+      await tab.page.getByTestId("lend-stop").click();
+      await tab.untilState("stopped");
+      return;
+    }
+  };
+  const ids = await completeIds(coordinator.client, prompt.prompt_ids, {
+    maxTokens: certain,
+    onTokens: (count) => {
+      if (count >= 2) left ??= leave();
+    },
+  });
+  await left;
+  expect(ids).toEqual(prompt.greedy_ids.slice(0, certain));
+  expect(await volunteers()).toBe(1);
 });
 
 it("uses half of the time when told so", async () => {

@@ -34,6 +34,12 @@ export class RealTab {
     return (answer as { result: { value: T } }).result.value;
   }
 
+  // As a browser does that saves energy: nothing in the page runs.
+  async freeze(isFrozen: boolean): Promise<void> {
+    const state = isFrozen ? "frozen" : "active";
+    await this.#window.send("Page.setWebLifecycleState", { state }, this.#session);
+  }
+
   async toFront(): Promise<void> {
     await this.#window.send("Target.activateTarget", { targetId: this.#target });
   }
