@@ -37,8 +37,9 @@ function svg(tag: string, attributes: Attributes, ...children: (Node | string)[]
 export class SwarmPicture {
   readonly #options: PictureOptions;
   readonly #root: HTMLElement;
-  readonly #svg = svg("svg", { role: "img", class: "picture" });
-  readonly #pulses = svg("g", { class: "picture-pulses" });
+  readonly #svg = svg("svg", { role: "img", class: "picture", "aria-label": "Nothing known yet." });
+  // Above the picture, so that what moves has nothing else drawn anew.
+  readonly #pulses = svg("svg", { class: "picture-pulses", "aria-hidden": "true" });
   readonly #stillness = matchMedia("(prefers-reduced-motion: reduce)");
   #status: Status | undefined;
   #drawn = "";
@@ -52,7 +53,8 @@ export class SwarmPicture {
   constructor(root: HTMLElement, options: PictureOptions) {
     this.#options = options;
     this.#root = root;
-    root.append(this.#svg);
+    root.classList.add("picture-root");
+    root.append(this.#svg, this.#pulses);
     new ResizeObserver(() => this.#draw()).observe(root);
   }
 
@@ -108,8 +110,10 @@ export class SwarmPicture {
     if (key === this.#drawn) return;
     this.#drawn = key;
     const scale = scaleOf(layout, width, this.#options.heightMaxPx);
-    this.#svg.setAttribute("width", String(width));
-    this.#svg.setAttribute("height", String(scale.height));
+    for (const layer of [this.#svg, this.#pulses]) {
+      layer.setAttribute("width", String(width));
+      layer.setAttribute("height", String(scale.height));
+    }
     this.#svg.setAttribute("aria-label", describe(layout));
     const routes = layout.routes.slice(0, routesMax);
     this.#paths = routes.map((route) => pathOf(route, scale));
@@ -118,7 +122,6 @@ export class SwarmPicture {
       ...drawSpans(layout, scale, this.#own),
       ...this.#paths.map((d) => svg("path", { d, class: isRunning ? "route running" : "route" })),
       ...drawLabels(layout, scale),
-      this.#pulses,
     );
   }
 }
