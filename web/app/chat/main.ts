@@ -42,7 +42,7 @@ const drawer = new SidebarDrawer();
 const announcer = byId("announcer", HTMLElement);
 let tabs = 0;
 
-const library = new Library(await openStore(), {
+const library = new Library(openStore(), {
   onList: (heads) => showList(heads),
   onElsewhere: (id) => void onElsewhere(id),
   onProblem: (detail) => toast.show(detail),
@@ -222,6 +222,6 @@ const wanted = location.hash.slice(1);
 await library.refresh();
 if (/^[\w-]{1,64}$/.test(wanted) && heads.some(({ id }) => id === wanted)) await choose(wanted);
 else thread.show(thread.conversation);
-if (!library.isKept) toast.show("This browser keeps nothing here: chats end with the tab.");
+if (!(await library.isKept())) toast.show("This browser keeps nothing here: chats end with the tab.");
 // Before it is needed, but after the page is there.
 if ("requestIdleCallback" in window) requestIdleCallback(() => void loadMarkdown());
