@@ -279,3 +279,28 @@ it("keeps still for those who ask for that", async () => {
   expect(await picture.locator("circle").count()).toBe(0);
   expect(await picture.locator(".route.running").count()).toBe(1);
 });
+
+it("keeps the end in view while it grows, unless the reader scrolls back", async () => {
+  const lines = "- a line\n".repeat(60);
+  const pieces = lines.match(/[^]{1,90}/g)!.map((text) => ({ text, afterMs: 80 }));
+  server.answering = () => ({ kind: "pieces", pieces: [...pieces, ...pieces, ...pieces] });
+  await page.setViewportSize({ width: 390, height: 500 });
+  await page.getByTestId("chat-input").fill("long");
+  await page.keyboard.press("Enter");
+  const log = page.getByTestId("chat-log");
+  const below = (): Promise<number> =>
+    log.evaluate((at) => at.scrollHeight - at.scrollTop - at.clientHeight);
+  const height = (): Promise<number> => log.evaluate((at) => at.scrollHeight);
+  await expect.poll(height).toBeGreaterThan(1200);
+  // Each growth is followed within a frame or two.
+  await expect.poll(below).toBeLessThan(3);
+  await log.hover();
+  await page.mouse.wheel(0, -400);
+  await expect.poll(below).toBeGreaterThan(200);
+  const grown = await height();
+  await expect.poll(height).toBeGreaterThan(grown + 200);
+  expect(await below()).toBeGreaterThan(300);
+  await page.mouse.wheel(0, 100_000);
+  await expect.poll(below).toBeLessThan(3);
+  await page.keyboard.press("Escape");
+});

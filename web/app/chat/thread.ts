@@ -49,6 +49,7 @@ export class Thread {
   #conversation: Conversation;
   #views = new Map<number, MessageView>();
   #follows = true;
+  #scrollTop = 0;
   // Formulas, colours and pieces of text make messages grow.
   readonly #growth = new ResizeObserver(() => this.#follow(false));
 
@@ -62,9 +63,7 @@ export class Thread {
       choose: (turn) => this.#choose(turn),
       retry: (turn) => this.#retry(turn),
     };
-    parts.log.addEventListener("scroll", () => {
-      this.#follows = this.#isAtEnd();
-    });
+    parts.log.addEventListener("scroll", () => this.#onScroll());
   }
 
   get conversation(): Conversation {
@@ -227,6 +226,14 @@ export class Thread {
   // While an answer comes, no other branch can begin.
   #setIdle(): void {
     for (const view of this.#views.values()) view.setIdle(!this.isBusy);
+  }
+
+  // Only who scrolls back stops reading along: an end that has moved away since is no such sign.
+  #onScroll(): void {
+    const top = this.#parts.log.scrollTop;
+    if (this.#isAtEnd()) this.#follows = true;
+    else if (top < this.#scrollTop) this.#follows = false;
+    this.#scrollTop = top;
   }
 
   #isAtEnd(): boolean {

@@ -183,14 +183,22 @@ function drawSpans(layout: PictureLayout, scale: Scale, own: number): SVGElement
 }
 
 // Where there is room; above the routes, so that they can be read.
-function drawLabels({ spans }: PictureLayout, { x, y, lane }: Scale): SVGElement[] {
+function drawLabels(layout: PictureLayout, { x, y, lane }: Scale): SVGElement[] {
   if (lane < labelMinPx.height) return [];
-  return spans
+  const middle = (at: number): number => y(at) + lane / 2;
+  const missing = layout.missing
+    .filter(([from, to]) => x(to) - x(from) >= 2 * labelMinPx.width)
+    .map(([from]) => {
+      const place = { x: x(from) + 9, y: middle(layout.lanes - 1), class: "nobody" };
+      return svg("text", { ...place, "dominant-baseline": "central" }, "nobody");
+    });
+  const held = layout.spans
     .filter(({ from, to }) => x(to) - x(from) >= labelMinPx.width)
     .map(({ id, from, lane: at, colour }) => {
-      const place = { x: x(from) + 9, y: y(at) + lane / 2, style: `--hue: ${hueOf(colour)}` };
+      const place = { x: x(from) + 9, y: middle(at), style: `--hue: ${hueOf(colour)}` };
       return svg("text", { ...place, "dominant-baseline": "central" }, `#${id}`);
     });
+  return [...held, ...missing];
 }
 
 // Along the middle of each leg, and in a curve from lane to lane.
