@@ -3,6 +3,7 @@
 
 import { byId, el, setText } from "../common/dom.ts";
 import { icon } from "../common/icons.ts";
+import { SwarmPicture } from "../common/picture.ts";
 import { watchStatus, type Status } from "../common/status.ts";
 import { AnswerPicture } from "./answer_picture.ts";
 import { Composer } from "./composer.ts";
@@ -38,6 +39,10 @@ const storage = ((): Storage | undefined => {
 const toast = new Toast();
 const strip = new SwarmStrip();
 const picture = new AnswerPicture();
+const emptyPicture = new SwarmPicture(byId("empty-picture", HTMLElement), {
+  lanesMax: 5,
+  heightMaxPx: 110,
+});
 const drawer = new SidebarDrawer();
 const announcer = byId("announcer", HTMLElement);
 let tabs = 0;
@@ -208,6 +213,7 @@ for (const text of suggestions) {
 watchStatus((status: Status | undefined) => {
   strip.show(status);
   picture.show(status);
+  emptyPicture.show(status);
   setText(byId("model", HTMLElement), status?.model ?? "");
   const holders = status?.volunteers.filter(({ blocks }) => blocks.length > 0);
   tabs = holders?.length ?? 0;
