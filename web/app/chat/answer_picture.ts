@@ -17,7 +17,8 @@ export class AnswerPicture {
   readonly #text = el("p", { class: "answer-picture-text" });
   #status: Status | undefined;
   #pieces = 0;
-  #firstMs = 0;
+  // When it was first looked at, and how many had come by then.
+  #since = { ms: 0, pieces: 0 };
   #reading: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
@@ -45,7 +46,7 @@ export class AnswerPicture {
     if (pieces === 0) {
       this.#reading ??= setInterval(() => this.#picture.pulse(true), readingEveryMs);
     } else if (pieces !== this.#pieces) {
-      if (this.#pieces === 0) this.#firstMs = performance.now();
+      if (this.#pieces === 0) this.#since = { ms: performance.now(), pieces };
       this.#picture.pulse();
     }
     this.#pieces = pieces;
@@ -59,10 +60,11 @@ export class AnswerPicture {
 
   #speed(): string {
     if (this.#pieces === 0) return "Reading your message\u2026";
-    const seconds = (performance.now() - this.#firstMs) / 1000;
+    const seconds = (performance.now() - this.#since.ms) / 1000;
+    const seen = this.#pieces - this.#since.pieces;
     // Of too few tokens or too short a time, a speed says nothing.
-    if (this.#pieces < 4 || seconds < 0.5) return plural(this.#pieces, "token");
-    const perSecond = ((this.#pieces - 1) / seconds).toFixed(1);
+    if (seen < 3 || seconds < 0.5) return plural(this.#pieces, "token");
+    const perSecond = (seen / seconds).toFixed(1);
     return `${plural(this.#pieces, "token")} \u00b7 ${perSecond} tokens/s`;
   }
 

@@ -195,7 +195,8 @@ watchStatus((status) => {
   map.show(status);
   picture.own = map.own;
   picture.show(status);
-  picture.tokensPerSecond = status?.tokensPerSecond ?? 0;
+  // What moves costs time, too: whoever limits it gets none of that.
+  picture.tokensPerSecond = lender.limits.timeShare < 1 ? 0 : (status?.tokensPerSecond ?? 0);
   view.blocks = status?.blocks ?? 0;
   const own = status?.volunteers.find(({ id }) => id === map.own);
   if (own !== undefined) view.showOwn(own, unheldRanges(status!).length > 0);
