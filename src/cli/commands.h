@@ -6,9 +6,10 @@
 
 namespace shoal::cli {
 
-AddCommand AddPack, AddEval, AddStage, AddServe, AddJoin, AddPlan, AddSimulate, AddBench;
+AddCommand AddServe, AddJoin, AddStatus, AddChat, AddPack, AddPlan, AddSimulate, AddEval, AddStage,
+    AddBench;
 
-inline constexpr AddCommand* kCommands[] = {AddPack,     AddServe, AddJoin,  AddPlan,
-                                            AddSimulate, AddEval,  AddStage, AddBench};
+inline constexpr AddCommand* kCommands[] = {AddServe, AddJoin,     AddStatus, AddChat,  AddPack,
+                                            AddPlan,  AddSimulate, AddEval,   AddStage, AddBench};
 
 }  // namespace shoal::cli
