@@ -7,9 +7,10 @@
 namespace shoal::cli {
 
 AddCommand AddServe, AddJoin, AddStatus, AddChat, AddPack, AddPlan, AddSimulate, AddEval, AddStage,
-    AddBench;
+    AddBench, AddCompletion, AddMan;
 
-inline constexpr AddCommand* kCommands[] = {AddServe, AddJoin,     AddStatus, AddChat,  AddPack,
-                                            AddPlan,  AddSimulate, AddEval,   AddStage, AddBench};
+inline constexpr AddCommand* kCommands[] = {AddServe, AddJoin,  AddStatus,     AddChat,
+                                            AddPack,  AddPlan,  AddSimulate,   AddEval,
+                                            AddStage, AddBench, AddCompletion, AddMan};
 
 }  // namespace shoal::cli
