@@ -5,14 +5,15 @@ set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)  # The package needs no tests built.
 
 # Made by the binary itself, so that they cannot differ from its flags.
 set(told ${CMAKE_BINARY_DIR}/told)
+set(tell ${CMAKE_COMMAND} -E env SHOAL_CONFIG=/dev/null $<TARGET_FILE:shoal>)
 add_custom_command(
   OUTPUT ${told}/shoal.1.gz ${told}/shoal.bash ${told}/_shoal ${told}/shoal.fish
   COMMAND ${CMAKE_COMMAND} -E make_directory ${told}
-  COMMAND ${CMAKE_COMMAND} -E env SHOAL_CONFIG=/dev/null $<TARGET_FILE:shoal> man >${told}/shoal.1
+  COMMAND ${tell} man > ${told}/shoal.1
   COMMAND gzip -9nf ${told}/shoal.1
-  COMMAND $<TARGET_FILE:shoal> completion bash >${told}/shoal.bash
-  COMMAND $<TARGET_FILE:shoal> completion zsh >${told}/_shoal
-  COMMAND $<TARGET_FILE:shoal> completion fish >${told}/shoal.fish
+  COMMAND ${tell} completion bash > ${told}/shoal.bash
+  COMMAND ${tell} completion zsh > ${told}/_shoal
+  COMMAND ${tell} completion fish > ${told}/shoal.fish
   DEPENDS shoal
   VERBATIM)
 add_custom_target(told DEPENDS ${told}/shoal.1.gz)
