@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/str_cat.h"
+#include "cli/version.h"
 #include "engine/kernels/block_kernels.h"
 
 namespace shoal::cli {
@@ -40,7 +41,7 @@ Status ApplyLendFlags(const LendFlags& flags, volunteer::NodeOptions& options) {
   options.threads =
       flags.threads != 0 ? flags.threads : std::max(1u, std::thread::hardware_concurrency());
   options.exact = flags.exact;
-  options.agent = "shoal 0.1.0 (native)";
+  options.agent = StrCat("shoal ", kVersion, " (native)");
   options.platform = Platform();
   return {};
 }
