@@ -15,22 +15,26 @@ constexpr uint32_t kSessions = 8;  // Of TimeStage's decode8_ms.
 constexpr planner::ExecutorSpeed kTypical = {
     .fixed_s = 2e-4, .s_per_byte = 1e-10, .s_per_flop = 3e-11};
 
-constexpr RandomStageOptions kTiny = {.format = "q4",
-                                      .layers = 1,
-                                      .hidden = 256,
-                                      .ffn = 512,
-                                      .heads = 4,
-                                      .kv_heads = 2,
-                                      .head_size = 64,
-                                      .positions = 64};
-constexpr RandomStageOptions kLarge = {.format = "q4",
-                                       .layers = 2,
-                                       .hidden = 1024,
-                                       .ffn = 3072,
-                                       .heads = 16,
-                                       .kv_heads = 4,
-                                       .head_size = 64,
-                                       .positions = 64};
+RandomStageOptions Tiny() {
+  return {.format = "q4",
+          .layers = 1,
+          .hidden = 256,
+          .ffn = 512,
+          .heads = 4,
+          .kv_heads = 2,
+          .head_size = 64,
+          .positions = 64};
+}
+RandomStageOptions Large() {
+  return {.format = "q4",
+          .layers = 2,
+          .hidden = 1024,
+          .ffn = 3072,
+          .heads = 16,
+          .kv_heads = 4,
+          .head_size = 64,
+          .positions = 64};
+}
 
 // Two for each weight that a row is multiplied with.
 double FlopsPerRow(const RandomStageOptions& stage) {
@@ -59,8 +63,8 @@ Status Measure(const RandomStageOptions& shape, const ProbeOptions& options, Thr
 Result<planner::ExecutorSpeed> ProbeEngine(const ProbeOptions& options) {
   ThreadPool pool(options.threads);
   std::vector<planner::StepTime> runs;
-  RETURN_IF_ERROR(Measure(kTiny, options, pool, runs));
-  RETURN_IF_ERROR(Measure(kLarge, options, pool, runs));
+  RETURN_IF_ERROR(Measure(Tiny(), options, pool, runs));
+  RETURN_IF_ERROR(Measure(Large(), options, pool, runs));
   return planner::FitProbe(runs, kTypical);
 }
 
