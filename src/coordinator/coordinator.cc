@@ -31,6 +31,10 @@ namespace {
 
 constexpr uint32_t kPositionsDefaultMax = 8192;
 constexpr Micros kDrainLimit = 30 * kSecond;
+// Assignments are counted from a number that grows from start to start, so that whoever comes back
+// after a restart takes the first one for new and forgets sessions that nobody knows any more.
+constexpr int64_t kGenerationsSince = 1'750'000'000;
+constexpr int64_t kGenerationsPerSecond = 16;
 // Bursts, as parts of a minute's requests: pages and clients send several at once.
 constexpr uint32_t kBurstDivisor = 4;
 // A volunteer's frame holds rows of hidden states; the least leaves room for any profile.
@@ -95,6 +99,8 @@ Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
   Hub::Options out;
   out.frame_bytes_max =
       std::clamp<size_t>(2 * rows_bytes, kFrameBytesMin, wire::kLimits.frame_bytes);
+  config.first_generation = static_cast<uint32_t>((UnixSeconds() - kGenerationsSince) *
+                                                  kGenerationsPerSecond);
   out.journal = journal;
   if (journal != nullptr) config.expected = ExpectedOf(journal->past());
   out.swarm = std::move(config);

@@ -9,7 +9,7 @@ namespace {
 constexpr PlantInfo kPlants[] = {
     {Plant::kDropRebuild, "drop-rebuild", "a rebuild's rows are not sent"},
     {Plant::kAcceptOldEpoch, "accept-old-epoch",
-     "volunteers take rows of routes that were replaced"},
+     "coordinator and volunteers take what belongs to routes that were replaced"},
     {Plant::kStaleKv, "stale-kv", "volunteers keep KV that they were told to forget, and use it"},
     {Plant::kForgetLease, "forget-lease", "a session's KV is not released when it ends"},
     {Plant::kDoubleSend, "double-send", "now and then a step is sent twice"},

@@ -353,11 +353,9 @@ uint64_t SimVolunteer::RunRow(Session& session, uint64_t input) {
   uint64_t hidden = input;
   for (uint32_t i = 0; i < span_.size(); ++i) {
     std::vector<uint64_t>& cache = session.cache[i];
-    const uint64_t before = position == 0 ? 0 : cache[position - 1];
-    if (position < session.stale && position < cache.size()) {
-      hidden = BlockOutput(span_.first + i, cache[position]);  // Plant::kStaleKv.
-      continue;
-    }
+    uint64_t before = position == 0 ? 0 : cache[position - 1];
+    // Plant::kStaleKv: what was there counts as if it came before.
+    if (position < session.stale && position < cache.size()) before = cache[position];
     const uint64_t entry = CacheEntry(before, hidden);
     if (cache.size() == position) {
       cache.push_back(entry);

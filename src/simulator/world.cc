@@ -176,6 +176,7 @@ void World::Arrived(NodeId from, std::shared_ptr<ByteVector> frame) {
   wire::StampFrom(*frame, from);
   Result<wire::Frame> decoded = wire::Decode(*frame);
   CHECK(decoded.has_value());
+  if (plant_ == Plant::kAcceptOldEpoch) ForgetEpochs(decoded->body);
   Micros round_trip = 0;
   if (const auto* ping = std::get_if<wire::Ping>(&decoded->body)) {
     if (const auto sent = at->second.pings.extract(ping->nonce)) round_trip = now() - sent.mapped();
@@ -192,6 +193,18 @@ void World::Arrived(NodeId from, std::shared_ptr<ByteVector> frame) {
     return;
   }
   OnFrame(from, std::move(decoded->body));
+}
+
+// Plant::kAcceptOldEpoch: whatever comes counts as of the present epoch.
+void World::ForgetEpochs(wire::Body& body) const {
+  const auto renew = [&](SessionId id, Epoch& epoch) {
+    const auto at = swarm_.sessions().find(id);
+    if (at != swarm_.sessions().end()) epoch = at->second.epoch;
+  };
+  if (auto* token = std::get_if<wire::Token>(&body)) renew(token->session, token->epoch);
+  if (auto* step = std::get_if<wire::Step>(&body)) {
+    for (wire::Row& row : step->rows) renew(row.session, row.epoch);
+  }
 }
 
 void World::OnFrame(NodeId from, wire::Body body) {

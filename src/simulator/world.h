@@ -87,6 +87,7 @@ class World {
   void SendUp(NodeId from, NodeId to, wire::Body body);
   void SendDown(NodeId to, std::shared_ptr<const ByteVector> frame);
   void Arrived(NodeId from, std::shared_ptr<ByteVector> frame);
+  void ForgetEpochs(wire::Body& body) const;
   void OnFrame(NodeId from, wire::Body body);
   void Disconnect(NodeId node, const std::string& why);
 

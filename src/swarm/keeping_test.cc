@@ -186,6 +186,58 @@ TEST(Keeping, WhoComesAndGoesIsGivenNothingForAWhile) {
   EXPECT_FALSE(world.swarm.volunteers().at(NodeId{13}).span.empty());
 }
 
+// Config::expected as it would be written down of a running swarm.
+std::vector<ExpectedStage> Expected(const World& world) {
+  std::vector<ExpectedStage> stages;
+  for (const planner::PlacedSpan& placed : world.swarm.plan().pipelines.at(0).stages) {
+    ExpectedStage& stage = stages.emplace_back(0, placed.span);
+    for (const NodeId node : placed.nodes) {
+      stage.holders.push_back(world.swarm.volunteers().at(node).identity);
+    }
+  }
+  return stages;
+}
+
+TEST(Keeping, AfterARestartThePlanIsTakenUpAgain) {
+  World before(SmallConfig(3));
+  const std::vector<std::string> names = {"ann", "bob", "cy", "dee"};
+  for (uint32_t i = 0; i < 4; ++i) before.Join(i + 1, 100000, names[i]);
+  before.Pass(5 * kSecond);
+  Config config = SmallConfig(3);
+  config.expected = Expected(before);
+  // They come back in another order, under other numbers, and somebody new among them.
+  World after(config);
+  after.Join(7, 100000, "eve");
+  for (uint32_t i = 0; i < 4; ++i) after.Join(20 - i, 100000, names[i]);
+  after.Settle();
+  const std::vector<ExpectedStage> again = Expected(after);
+  ASSERT_EQ(again.size(), config.expected.size());
+  for (size_t i = 0; i < again.size(); ++i) {
+    EXPECT_EQ(again[i].span, config.expected[i].span);
+    EXPECT_EQ(again[i].holders, config.expected[i].holders);
+  }
+  after.Ask(1, {5, 6}, 20);
+  after.Settle();
+  EXPECT_EQ(after.answers[SessionId{1}].tokens, after.Expected(1, 20));
+}
+
+TEST(Keeping, AfterARestartWhoDoesNotComeBackIsReplaced) {
+  World before(SmallConfig(2));
+  for (const auto& [node, name] : {std::pair{1u, "ann"}, std::pair{2u, "bob"}}) {
+    before.Join(node, 100000, name);
+  }
+  before.Settle();
+  Config config = SmallConfig(2);
+  config.expected = Expected(before);
+  World after(config);
+  after.Join(1, 100000, "ann");
+  after.Join(2, 100000, "eve");
+  after.Pass(10 * kSecond);
+  EXPECT_FALSE(after.swarm.RouteReady());
+  after.Pass(6 * kSecond);
+  EXPECT_TRUE(after.swarm.RouteReady());
+}
+
 TEST(Keeping, AGreedyClientDoesNotKeepOthersWaiting) {
   Config config = SmallConfig(2);
   config.positions = 130;

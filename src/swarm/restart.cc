@@ -20,9 +20,10 @@ void Swarm::TakeUpPlan(Micros now, Effects& out) {
   bool is_whole = true;
   uint32_t reached = 0;
   for (const ExpectedStage& stage : config_.expected) {
-    if (stage.pipeline >= plan.pipelines.size()) {
-      plan.pipelines.resize(stage.pipeline + 1);
-      is_whole = is_whole && (reached == 0 || reached == config_.blocks.size());
+    if (stage.pipeline + 1 != plan.pipelines.size()) {
+      is_whole = is_whole && stage.pipeline == plan.pipelines.size() &&
+                 (reached == 0 || reached == config_.blocks.size());
+      plan.pipelines.emplace_back();
       reached = 0;
     }
     is_whole = is_whole && stage.span.first == reached && stage.span.first < stage.span.last;

@@ -47,6 +47,8 @@ struct Config {
   // within so long.
   std::vector<ExpectedStage> expected;
   Micros expected_wait = 15 * kSecond;
+  // More than any that the volunteers may know from before a restart.
+  uint32_t first_generation = 1;
 
   Micros heartbeat_interval = 1 * kSecond;  // A silent volunteer is pinged this often ...
   Micros heartbeat_timeout = 4 * kSecond;   // ... not counted on after this long ...

@@ -12,6 +12,7 @@ Swarm::Swarm(Config config) : config_(std::move(config)) {
   CHECK(config_.positions > 0 && config_.vocab > 0 && config_.chunk_rows > 0);
   CHECK(config_.batch_rows > 0);
   expecting_ = !config_.expected.empty();
+  next_generation_ = config_.first_generation;
 }
 
 std::vector<Effect> Swarm::Handle(const Event& event, Micros now) {
