@@ -91,6 +91,8 @@ Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
   config.vocab = manifest.model.vocab;
   config.hidden = manifest.model.hidden;
   config.positions = positions;
+  // A chunk is never longer than the context: volunteers refuse an assignment that says so.
+  config.chunk_rows = std::min(config.chunk_rows, positions);
   config.stages_min =
       std::min<uint32_t>(options.stages_min, static_cast<uint32_t>(config.blocks.size()));
   config.sessions_max = options.limits.answers;

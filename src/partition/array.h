@@ -11,8 +11,11 @@
 
 namespace shoal::partition {
 
-// Elements of one array whose contents are computed, at most.
-inline constexpr int64_t kMaxElements = int64_t{1} << 25;
+// Elements of one array whose contents are computed, of all of one evaluation, and products that
+// one node sums up, at most: what a hostile graph can ask for.
+inline constexpr int64_t kMaxElements = int64_t{1} << 24;
+inline constexpr int64_t kMaxElementsTogether = int64_t{1} << 26;
+inline constexpr int64_t kMaxProducts = int64_t{1} << 28;
 
 struct Array {
   DType type = DType::kF32;

@@ -153,6 +153,7 @@ Status EvaluateTo(const onnx::Graph& graph, int64_t opset, std::span<const std::
       if (!input.empty() && !bindings.contains(input)) wanted.insert(input);
     }
   }
+  int64_t elements = 0;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!needed[i]) continue;
     const onnx::Node& node = graph.nodes[i];
@@ -168,6 +169,11 @@ Status EvaluateTo(const onnx::Graph& graph, int64_t opset, std::span<const std::
     if (!outputs) return FailWithContext(std::move(outputs).error(), Describe(node));
     for (size_t o = 0; o < node.outputs.size() && o < outputs->size(); ++o) {
       if (node.outputs[o].empty() || bindings.contains(node.outputs[o])) continue;
+      if ((*outputs)[o].known()) elements += (*outputs)[o].count();
+      if (elements > kMaxElementsTogether) {
+        return Fail(Code::kResourceExhausted,
+                    StrCat(Describe(node), ": masks and positions take too much room"));
+      }
       bindings.emplace(node.outputs[o], std::move((*outputs)[o]));
     }
   }

@@ -249,7 +249,7 @@ Arrays EvaluateMatMul(const Call& call) {
   dims.push_back(products.n);
   ASSIGN_OR_RETURN(const int64_t count, CountOf(dims));
   if (!call.AllKnown()) return std::vector{ShapeOnly(a->type, std::move(dims))};
-  if (count > kMaxElements || products.k > kMaxElements) {
+  if (count > kMaxElements || products.k > kMaxProducts / std::max<int64_t>(count, 1)) {
     return Fail(Code::kResourceExhausted, "a product that is too large");
   }
   std::vector<double> values(static_cast<size_t>(count));

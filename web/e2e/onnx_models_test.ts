@@ -5,10 +5,11 @@ import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 import { beforeAll, describe, expect, it } from "vitest";
 
+import { Coordinator } from "./harness/coordinator.ts";
 import { relativeError } from "./harness/npy.ts";
 import { allCuts, runChain } from "./harness/ort_chain.ts";
 import { golden } from "./harness/paths.ts";
-import { blockCount, evalLogits, packOnnx } from "./harness/shoal.ts";
+import { blockCount, evalGreedy, evalLogits, packOnnx } from "./harness/shoal.ts";
 
 const full = process.env["SHOAL_TESTS"] === "full";
 
@@ -99,4 +100,28 @@ describe.each(kinds)("$kind", ({ kind, tolerance, exact }) => {
   it.runIf(exact)("gives the whole file's logits in the engine", async () => {
     expect(relativeError(await evalLogits(folder, ids), whole)).toBeLessThan(tolerance);
   });
+});
+
+// The context is shorter than a chunk of a prompt usually is.
+it("is served like any other pack", async () => {
+  const folder = await packOnnx("gpt2_merged", golden("onnx/gpt2_merged/model.onnx"));
+  const coordinator = await Coordinator.start(folder, "--lend", "1G");
+  try {
+    await coordinator.untilReady();
+    const prompt = [5, 17, 42, 8, 33];
+    const response = await fetch(`${coordinator.url}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        ...{ prompt, max_tokens: 6, temperature: 0 },
+        ...{ ignore_eos: true, return_token_ids: true },
+      }),
+    });
+    const body = (await response.json()) as { choices: { token_ids: number[] }[] };
+    expect(body.choices?.[0]?.token_ids, JSON.stringify(body)).toEqual(
+      await evalGreedy(folder, prompt, 6, [1, 3], "f32"),
+    );
+  } finally {
+    await coordinator.stop();
+  }
 });
