@@ -13,11 +13,19 @@ import type {
   Stage,
   StageFiles,
 } from "../executor.ts";
-import { EngineModule, type EngineRow, type ReadWeight } from "./shoal_module.ts";
+import {
+  EngineModule,
+  type EngineRow,
+  type EngineThreads,
+  type ReadWeight,
+  type StageShape,
+} from "./shoal_module.ts";
 
 export interface ShoalRuntime {
-  // shoal_engine_relaxed.wasm where it compiles, else shoal_engine.wasm.
+  // shoal_engine_relaxed*.wasm where it compiles, else shoal_engine*.wasm.
   module: WebAssembly.Module;
+  // For a module of the kind `_threads`.
+  threads?: EngineThreads;
   // Bytes [from, to) of a blob, at once.
   readBlob(blob: Blob, from: number, to: number): Uint8Array;
   // Milliseconds, of any origin.
@@ -48,25 +56,27 @@ export class ShoalExecutor implements Executor {
 
   async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
     await this.unload();
-    const engine = await EngineModule.start(this.#runtime.module, this.#reader(files));
+    const { module, threads } = this.#runtime;
     const graph = new Uint8Array(await files.graph.arrayBuffer());
-    const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
-    const width = shape.gives_logits ? stage.vocab : stage.hidden;
-    if (shape.takes_tokens !== (stage.first === 0) || shape.output_width !== width) {
-      throw new ShoalError(
-        "invalid_argument",
-        `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
-          `a row, its assignment says ${width}`,
-      );
+    const engine = await EngineModule.start(module, this.#reader(files), threads);
+    try {
+      const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
+      checkShape(stage, shape);
+      const loaded = {
+        ...{ stage, engine, hasHead: shape.gives_logits },
+        ...{ positionsMax: shape.positions_max, caches: new Map() },
+      };
+      warmUp(loaded);
+      this.#loaded = loaded;
+      return { hasHead: shape.gives_logits };
+    } catch (thrown) {
+      engine.stop();
+      throw thrown;
     }
-    const caches: Loaded["caches"] = new Map();
-    const positionsMax = shape.positions_max;
-    this.#loaded = { stage, engine, hasHead: shape.gives_logits, positionsMax, caches };
-    this.#warmUp(this.#loaded);
-    return { hasHead: shape.gives_logits };
   }
 
   async unload(): Promise<void> {
+    this.#loaded?.engine.stop();
     this.#loaded = undefined;
   }
 
@@ -174,14 +184,24 @@ export class ShoalExecutor implements Executor {
       }
     };
   }
+}
 
-  // The first run compiles the kernels; it must not fall into someone's first token.
-  #warmUp({ stage, engine }: Loaded): void {
-    const input = stage.first === 0 ? new Int32Array(1) : new Float32Array(stage.hidden);
-    engine.open(0, 1);
-    engine.run([{ session: 0, position: 0, wantLogits: true }], input);
-    engine.release(0);
-  }
+function checkShape(stage: Stage, shape: StageShape): void {
+  const width = shape.gives_logits ? stage.vocab : stage.hidden;
+  if (shape.takes_tokens === (stage.first === 0) && shape.output_width === width) return;
+  throw new ShoalError(
+    "invalid_argument",
+    `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
+      `a row, its assignment says ${width}`,
+  );
+}
+
+// The first run compiles the kernels; it must not fall into someone's first token.
+function warmUp({ stage, engine }: Loaded): void {
+  const input = stage.first === 0 ? new Int32Array(1) : new Float32Array(stage.hidden);
+  engine.open(0, 1);
+  engine.run([{ session: 0, position: 0, wantLogits: true }], input);
+  engine.release(0);
 }
 
 function runGroups(
