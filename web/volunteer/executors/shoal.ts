@@ -26,8 +26,8 @@ export interface ShoalRuntime {
   module: WebAssembly.Module;
   // For a module of the kind `_threads`.
   threads?: EngineThreads;
-  // Bytes [from, to) of a blob, at once.
-  readBlob(blob: Blob, from: number, to: number): Uint8Array;
+  // Writes bytes [offset, offset + target.length) of a blob to `target`, at once.
+  readBlob(blob: Blob, offset: number, target: Uint8Array): void;
   // Milliseconds, of any origin.
   now(): number;
 }
@@ -179,8 +179,8 @@ export class ShoalExecutor implements Executor {
         throw new ShoalError("not_found", `no bytes of blob ${location} at ${offset}`);
       }
       for (let at = 0; at < target.length; at += pieceBytes) {
-        const end = Math.min(target.length, at + pieceBytes);
-        target.set(this.#runtime.readBlob(blob, offset + at, offset + end), at);
+        const piece = target.subarray(at, Math.min(target.length, at + pieceBytes));
+        this.#runtime.readBlob(blob, offset + at, piece);
       }
     };
   }

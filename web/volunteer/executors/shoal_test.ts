@@ -37,6 +37,10 @@ class Bytes extends Blob {
   }
 }
 
+function readBlob(blob: Blob, offset: number, target: Uint8Array): void {
+  target.set((blob as Bytes).whole.subarray(offset, offset + target.length));
+}
+
 const executors: ShoalExecutor[] = [];
 afterEach(async () => {
   for (const executor of executors.splice(0)) await executor.unload();
@@ -51,7 +55,7 @@ async function load(
   const executor = new ShoalExecutor({
     module,
     ...(createThread && { threads: { count, create: createThread } }),
-    readBlob: (blob, from, to) => (blob as Bytes).whole.subarray(from, to),
+    readBlob,
     now: () => performance.now(),
   });
   const loaded = await executor.load(stage, {
@@ -189,7 +193,7 @@ for (const [name, counts] of [
     it("refuses a stage without its weights", async () => {
       const executor = new ShoalExecutor({
         module,
-        readBlob: (blob, from, to) => (blob as Bytes).whole.subarray(from, to),
+        readBlob,
         now: () => 0,
       });
       const graph = new Blob([new Uint8Array(golden("q4", "model.onnx"))]);
