@@ -110,7 +110,8 @@ function printRatios(least) {
     [what, {times: Number((least[of][figure] / least[to][figure]).toFixed(2)), asked: atLeast}])));
   for (const kind of ['relaxed', 'plain']) {
     const {decode_ms: one, decode8_ms: eight} = least[`shoal ${kind}`];
-    console.log(`${kind}: eight rows cost ${(eight / one).toFixed(2)} times one (asked: at most 3)`);
+    const times = (eight / one).toFixed(2);
+    console.log(`${kind}: eight rows cost ${times} times one (asked: at most 3)`);
   }
 }
 

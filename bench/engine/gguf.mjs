@@ -117,6 +117,7 @@ export function writeGguf({layers, hidden, ffn, heads, kvHeads, headSize, positi
     head.u32(type).u64(offset);
     offset += aligned(data.length);
   }
-  const padded = (bytes) => Buffer.concat([bytes, Buffer.alloc(aligned(bytes.length) - bytes.length)]);
+  const padded = (bytes) =>
+    Buffer.concat([bytes, Buffer.alloc(aligned(bytes.length) - bytes.length)]);
   return Buffer.concat([padded(head.all()), ...tensors.map(({data}) => padded(data))]);
 }

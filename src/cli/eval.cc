@@ -78,8 +78,7 @@ int RunEval(const EvalArguments& arguments) {
 
   const auto hop = arguments.hop == "f16" ? wire::PayloadType::kF16 : wire::PayloadType::kF32;
   auto route = LocalRoute::Load(
-      *pack, *cuts,
-      {.hop = hop, .exact = arguments.exact, .kv_format = *kv, .weights = *weights},
+      *pack, *cuts, {.hop = hop, .exact = arguments.exact, .kv_format = *kv, .weights = *weights},
       static_cast<uint32_t>(positions));
   if (!route) return ReportFailure(route.error());
   const std::vector<int32_t> tokens(ids->begin(), ids->end());

@@ -29,7 +29,8 @@ Result<engine::KvFormat> ParseKvFormat(std::string_view name) {
   if (name == "f32") return engine::KvFormat::kF32;
   if (name == "f16") return engine::KvFormat::kF16;
   if (name == "q8") return engine::KvFormat::kQ8;
-  return Fail(Code::kInvalidArgument, StrCat("--kv: \"", name, "\" is unknown; use f32, f16 or q8"));
+  return Fail(Code::kInvalidArgument,
+              StrCat("--kv: \"", name, "\" is unknown; use f32, f16 or q8"));
 }
 
 void AddLendFlags(CLI::App& command, LendFlags& flags) {

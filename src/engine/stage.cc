@@ -225,7 +225,8 @@ Status Stage::Open(SessionId session, uint32_t capacity_positions) {
                        " that this stage has for sessions"));
   }
   impl_->positions_reserved = positions;
-  impl_->sessions.emplace(session, Session{KvCache(impl_->plan.kv_layout, options.kv_format, capacity_positions), 0});
+  impl_->sessions.emplace(
+      session, Session{KvCache(impl_->plan.kv_layout, options.kv_format, capacity_positions), 0});
   return {};
 }
 

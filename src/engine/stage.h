@@ -131,9 +131,10 @@ class Stage {
   // How many positions the session has cached, which is the next row's position. kNotFound.
   Result<uint32_t> Position(SessionId session) const;
 
-  // The cache of positions [from, to) as float32, whatever the options' kv_format: [to - from, layers, 2 (key, value), kv heads, head
-  // size], little-endian, layers in the order of their blocks, keys after rotation. Exports of
-  // neighbouring ranges put end to end are the export of both.
+  // The cache of positions [from, to) as float32, whatever the options' kv_format: [to - from,
+  // layers, 2 (key, value), kv heads, head size], little-endian, layers in the order of their
+  // blocks, keys after rotation. Exports of neighbouring ranges put end to end are the export of
+  // both.
   // kNotFound; kOutOfRange unless from <= to <= Position(session).
   Result<ByteVector> ExportKv(SessionId session, uint32_t from, uint32_t to) const;
   // The reverse: appends positions [from, to) to a session that has exactly `from`, else

@@ -101,8 +101,7 @@ Result<const BlockMatrix*> WeightTable::AsBlocks(const Weight& codes, const Weig
   Unload(scales);
   BlockMatrix matrix(format, n, k);
   RETURN_IF_ERROR(FillBlocks(codes, halves, matrix));
-  return &blocks_
-              .emplace_back(codes.external.value_or(onnx::ExternalData{}), std::move(matrix))
+  return &blocks_.emplace_back(codes.external.value_or(onnx::ExternalData{}), std::move(matrix))
               .matrix;
 }
 

@@ -41,8 +41,7 @@ void BlockMatrix::FillTiles(size_t first_tile, Bytes codes, std::span<const uint
   CHECK(first_tile * kTileColumns + rows <= n_);
   for (size_t row = 0; row < rows; row += kTileColumns) {
     FillTile(first_tile + row / kTileColumns, std::min(kTileColumns, rows - row),
-             codes.data() + row * blocks_ * BlockCodeBytes(format_),
-             scales.data() + row * blocks_);
+             codes.data() + row * blocks_ * BlockCodeBytes(format_), scales.data() + row * blocks_);
   }
 }
 
