@@ -6,6 +6,7 @@
 
 #include "base/str_cat.h"
 #include "cli/commands.h"
+#include "cli/lending.h"
 #include "cli/local_route.h"
 #include "cli/npy.h"
 #include "cli/numbers.h"
@@ -22,6 +23,7 @@ struct EvalArguments {
   std::string cuts;
   std::string executor = "shoal";
   std::string hop = "f32";
+  std::string kv = "f32";
   std::string logits;
   uint32_t greedy = 0;
   bool exact = false;
@@ -52,6 +54,8 @@ int RunEval(const EvalArguments& arguments) {
   if (arguments.logits.empty() && arguments.greedy == 0) {
     return ReportUsage("eval: expected --logits FILE, --greedy N, or both");
   }
+  const auto kv = ParseKvFormat(arguments.kv);
+  if (!kv) return ReportUsage(kv.error().detail);
   const auto pack = store::Pack::Open(arguments.pack);
   if (!pack) return ReportFailure(pack.error());
   const store::ModelFacts& model = pack->manifest().model;
@@ -73,9 +77,9 @@ int RunEval(const EvalArguments& arguments) {
   }
 
   const auto hop = arguments.hop == "f16" ? wire::PayloadType::kF16 : wire::PayloadType::kF32;
-  auto route =
-      LocalRoute::Load(*pack, *cuts, {.hop = hop, .exact = arguments.exact, .weights = *weights},
-                       static_cast<uint32_t>(positions));
+  auto route = LocalRoute::Load(
+      *pack, *cuts, {.hop = hop, .exact = arguments.exact, .kv_format = *kv, .weights = *weights},
+      static_cast<uint32_t>(positions));
   if (!route) return ReportFailure(route.error());
   const std::vector<int32_t> tokens(ids->begin(), ids->end());
   if (!arguments.logits.empty()) {
@@ -99,6 +103,7 @@ void AddEval(CLI::App& app, int& exit_code) {
   command->add_option("--cuts", arguments->cuts, "a,b: stages [0,a) [a,b) [b,end)");
   command->add_option("--executor", arguments->executor, "shoal (default)");
   command->add_option("--hop", arguments->hop, "hidden states between stages: f32 (default), f16");
+  command->add_option("--kv", arguments->kv, "keys and values: f32 (default), f16, q8");
   command->add_option("--logits", arguments->logits,
                       "write float32 [ids, vocab] to this .npy file");
   command->add_option("--greedy", arguments->greedy, "print this many greedily decoded ids");

@@ -74,6 +74,7 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
     ASSIGN_OR_RETURN(local.weights, store::StageWeights::Open(pack, graph));
     engine::StageOptions options;
     options.exact = route_options.exact;
+    options.kv_format = route_options.kv_format;
     options.kv_bytes_max = uint64_t{1} << 40;  // One session: the machine is the limit.
     ASSIGN_OR_RETURN(local.stage, engine::Stage::Load(model, *local.weights, options));
     route.stages_.push_back(std::move(local));

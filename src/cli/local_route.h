@@ -22,7 +22,8 @@ Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count);
 struct RouteOptions {
   wire::PayloadType hop = wire::PayloadType::kF32;  // How hidden states travel; or kF16.
   bool exact = false;                               // engine::StageOptions.
-  size_t weights = 0;                               // store::StageVariant.
+  engine::KvFormat kv_format = engine::KvFormat::kF32;
+  size_t weights = 0;  // store::StageVariant.
 };
 
 // One session at a time.

@@ -88,7 +88,8 @@ Result<std::unique_ptr<volunteer::Node>> StartLender(net::EventLoop& loop,
                                                      volunteer::NodeOptions options,
                                                      uint16_t port) {
   options.url = UrlOf("127.0.0.1", port, false);
-  options.measures = volunteer::ProbeMeasures({.threads = options.threads, .exact = options.exact});
+  options.measures =
+      volunteer::ProbeMeasures({.threads = options.threads, .exact = options.engine.exact});
   return volunteer::Node::Start(
       loop, std::move(options),
       {.on_state =

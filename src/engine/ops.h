@@ -51,6 +51,7 @@ struct StageFacts {
   std::vector<uint32_t> kv_blocks;   // Of each layer in kv_layout; ascending.
   uint32_t positions_max = 0;        // Rotary tables lower it.
   uint32_t vocabulary = UINT32_MAX;  // Look-ups of tokens lower it.
+  size_t head_size_max = 0;          // Of the attention's heads.
   uint64_t block_row_bytes = 0;      // The largest BlockRows::BytesPerRow of a product.
 };
 

@@ -255,16 +255,21 @@ TEST_P(BlockExperts, HaveTheSameBitsAloneAndWithEveryKernel) {
 INSTANTIATE_TEST_SUITE_P(Formats, BlockExperts,
                          testing::Values(BlockFormat::kQ4, BlockFormat::kQ8));
 
+KvRows RowsOf(const std::vector<float>& values, size_t width) {
+  const auto* const data = reinterpret_cast<const uint8_t*>(values.data());
+  return {KvFormat::kF32, data, width, width * sizeof(float)};
+}
+
 // Keys are all alike, so that the softmax is even over what is attended to.
 TEST(AttendHeads, SeesOnlyTheWindowAndTheSink) {
   AttentionShape shape{.heads = 1, .kv_heads = 1, .head_size = 1};
   const std::vector<float> keys(5, 0.0f);
   const std::vector<float> values = {100, 100, 1, 2, 3};
-  std::vector<float> scores(6);
+  std::vector<float> scores(AttentionScratch(shape, 5));
   const float query = 1;
   float out = 0;
   const auto attend = [&] {
-    AttendHeads(shape, &query, keys.data(), values.data(), 5, 0, 1, scores.data(), &out);
+    AttendHeads(shape, &query, RowsOf(keys, 1), RowsOf(values, 1), 5, 0, 1, scores.data(), &out);
     return out;
   };
   EXPECT_NEAR(attend(), 206.0f / 5, 1e-5);

@@ -47,6 +47,8 @@ struct Plan {
   // Where hidden states come in; kNoBuffer if the stage takes tokens.
   uint32_t input_buffer = kNoBuffer;
   uint32_t output_buffer = kNoBuffer;
+  // Of the attention's heads.
+  size_t head_size_max = 0;
   // What one row takes in int8, at most.
   uint64_t block_row_bytes = 0;
 };

@@ -82,7 +82,7 @@ struct Node::Impl {
                 .parallel = pool,
                 .origin = {.url = addresses.files, .tls = {.ca_file = options.ca_file}},
                 .memory_bytes = options.memory_bytes,
-                .exact = options.exact},
+                .engine = options.engine},
                {.on_progress = events.on_progress,
                 .on_holding = events.on_holding,
                 .on_problem = events.on_problem}),

@@ -67,8 +67,8 @@ void StageKeeper::Build(uint64_t load, const StagePaths& paths) {
     if (load != load_) return done();
     const auto runner = std::make_shared<Result<std::unique_ptr<StageRunner>>>();
     parts_.work.Do(
-        [runner, paths, assign = newest_, parallel = &parts_.parallel, exact = parts_.exact] {
-          *runner = StageRunner::Load(assign, paths, *parallel, exact);
+        [runner, paths, assign = newest_, parallel = &parts_.parallel, engine = parts_.engine] {
+          *runner = StageRunner::Load(assign, paths, *parallel, engine);
         },
         [this, load, runner, done = std::move(done)] {
           if (load == load_ && !*runner) {

@@ -46,7 +46,7 @@ class StageKeeper {
     engine::Parallel& parallel;
     FileOrigin origin;
     uint64_t memory_bytes = 0;
-    bool exact = false;
+    EngineChoices engine;
   };
   StageKeeper(Parts parts, StageKeeperEvents events);
 

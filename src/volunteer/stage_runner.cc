@@ -37,7 +37,8 @@ engine::Input InputOf(const RunRequest& request, size_t from, size_t rows, size_
 
 Result<std::unique_ptr<StageRunner>> StageRunner::Load(const wire::Assign& assign,
                                                        const StagePaths& paths,
-                                                       engine::Parallel& parallel, bool exact) {
+                                                       engine::Parallel& parallel,
+                                                       const EngineChoices& choices) {
   std::unique_ptr<StageRunner> runner(new StageRunner);
   const auto graph_path = paths.find(assign.graph.location);
   CHECK(graph_path != paths.end());
@@ -45,7 +46,8 @@ Result<std::unique_ptr<StageRunner>> StageRunner::Load(const wire::Assign& assig
   ASSIGN_OR_RETURN(const onnx::Model model, onnx::Parse(graph.bytes()));
   ASSIGN_OR_RETURN(runner->weights_, store::StageWeights::Open(paths));
   engine::StageOptions options;
-  options.exact = exact;
+  options.exact = choices.exact;
+  options.kv_format = choices.kv_format;
   options.parallel = &parallel;
   options.sessions_max = SessionTable::kSessionsMax + 1;
   options.kv_bytes_max = UINT64_MAX;  // The session table counts.

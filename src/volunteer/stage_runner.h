@@ -37,6 +37,12 @@ struct RunRequest {
 // vocab]. A group that failed has left its KV cache as it was.
 using RunResult = std::vector<Result<std::vector<float>>>;
 
+// What whoever lends chooses of the engine.
+struct EngineChoices {
+  bool exact = false;  // Float activations for q4 and q8 weights.
+  engine::KvFormat kv_format = engine::KvFormat::kF32;
+};
+
 // One call at a time, from any thread.
 class StageRunner {
  public:
@@ -45,7 +51,8 @@ class StageRunner {
   // engine::Stage::Load. `parallel` must outlive the runner.
   static Result<std::unique_ptr<StageRunner>> Load(const wire::Assign& assign,
                                                    const StagePaths& paths,
-                                                   engine::Parallel& parallel, bool exact);
+                                                   engine::Parallel& parallel,
+                                                   const EngineChoices& choices);
 
   bool has_head() const { return stage_->shape().gives_logits; }
   // As the engine's.

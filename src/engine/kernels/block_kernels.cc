@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "engine/kernels/block_kernels_neon.h"
 #include "engine/kernels/block_kernels_wasm.h"
 #include "engine/kernels/block_kernels_x86.h"
 #include "tensor/convert.h"
@@ -67,6 +68,9 @@ KernelList FindKernels() {
 #if defined(__x86_64__)
   list.Add(Avx2BlockKernels());
   list.Add(Avx512BlockKernels());
+#elif defined(__aarch64__)
+  list.Add(NeonBlockKernels());
+  list.Add(NeonDotBlockKernels());
 #elif defined(__wasm_simd128__)
   list.Add(WasmBlockKernels());
 #endif

@@ -13,13 +13,21 @@ import type {
   Stage,
   StageFiles,
 } from "../executor.ts";
-import { EngineModule, type EngineRow, type ReadWeight } from "./shoal_module.ts";
+import {
+  EngineModule,
+  type EngineRow,
+  type EngineThreads,
+  type ReadWeight,
+  type StageShape,
+} from "./shoal_module.ts";
 
 export interface ShoalRuntime {
-  // shoal_engine_relaxed.wasm where it compiles, else shoal_engine.wasm.
+  // shoal_engine_relaxed*.wasm where it compiles, else shoal_engine*.wasm.
   module: WebAssembly.Module;
-  // Bytes [from, to) of a blob, at once.
-  readBlob(blob: Blob, from: number, to: number): Uint8Array;
+  // For a module of the kind `_threads`.
+  threads?: EngineThreads;
+  // Writes bytes [offset, offset + target.length) of a blob to `target`, at once.
+  readBlob(blob: Blob, offset: number, target: Uint8Array): void;
   // Milliseconds, of any origin.
   now(): number;
 }
@@ -48,25 +56,27 @@ export class ShoalExecutor implements Executor {
 
   async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
     await this.unload();
-    const engine = await EngineModule.start(this.#runtime.module, this.#reader(files));
+    const { module, threads } = this.#runtime;
     const graph = new Uint8Array(await files.graph.arrayBuffer());
-    const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
-    const width = shape.gives_logits ? stage.vocab : stage.hidden;
-    if (shape.takes_tokens !== (stage.first === 0) || shape.output_width !== width) {
-      throw new ShoalError(
-        "invalid_argument",
-        `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
-          `a row, its assignment says ${width}`,
-      );
+    const engine = await EngineModule.start(module, this.#reader(files), threads);
+    try {
+      const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
+      checkShape(stage, shape);
+      const loaded = {
+        ...{ stage, engine, hasHead: shape.gives_logits },
+        ...{ positionsMax: shape.positions_max, caches: new Map() },
+      };
+      warmUp(loaded);
+      this.#loaded = loaded;
+      return { hasHead: shape.gives_logits };
+    } catch (thrown) {
+      engine.stop();
+      throw thrown;
     }
-    const caches: Loaded["caches"] = new Map();
-    const positionsMax = shape.positions_max;
-    this.#loaded = { stage, engine, hasHead: shape.gives_logits, positionsMax, caches };
-    this.#warmUp(this.#loaded);
-    return { hasHead: shape.gives_logits };
   }
 
   async unload(): Promise<void> {
+    this.#loaded?.engine.stop();
     this.#loaded = undefined;
   }
 
@@ -169,19 +179,29 @@ export class ShoalExecutor implements Executor {
         throw new ShoalError("not_found", `no bytes of blob ${location} at ${offset}`);
       }
       for (let at = 0; at < target.length; at += pieceBytes) {
-        const end = Math.min(target.length, at + pieceBytes);
-        target.set(this.#runtime.readBlob(blob, offset + at, offset + end), at);
+        const piece = target.subarray(at, Math.min(target.length, at + pieceBytes));
+        this.#runtime.readBlob(blob, offset + at, piece);
       }
     };
   }
+}
 
-  // The first run compiles the kernels; it must not fall into someone's first token.
-  #warmUp({ stage, engine }: Loaded): void {
-    const input = stage.first === 0 ? new Int32Array(1) : new Float32Array(stage.hidden);
-    engine.open(0, 1);
-    engine.run([{ session: 0, position: 0, wantLogits: true }], input);
-    engine.release(0);
-  }
+function checkShape(stage: Stage, shape: StageShape): void {
+  const width = shape.gives_logits ? stage.vocab : stage.hidden;
+  if (shape.takes_tokens === (stage.first === 0) && shape.output_width === width) return;
+  throw new ShoalError(
+    "invalid_argument",
+    `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
+      `a row, its assignment says ${width}`,
+  );
+}
+
+// The first run compiles the kernels; it must not fall into someone's first token.
+function warmUp({ stage, engine }: Loaded): void {
+  const input = stage.first === 0 ? new Int32Array(1) : new Float32Array(stage.hidden);
+  engine.open(0, 1);
+  engine.run([{ session: 0, position: 0, wantLogits: true }], input);
+  engine.release(0);
 }
 
 function runGroups(
