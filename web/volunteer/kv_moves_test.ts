@@ -90,7 +90,7 @@ describe("kv-import", () => {
     part(1, 2, 3); // a gap
     part(1, 0, 17); // past the capacity
     part(5, 0, 3); // no such block
-    part(1, 0, 3, 44); // too short
+    part(1, 0, 3, 24); // too short
     await bench.settle();
     expect(bench.takeErrors()).toEqual([
       "out_of_range 8 1 0",
