@@ -46,9 +46,9 @@ std::set<std::string> FlagsInHelp(std::vector<std::string> command) {
 }
 
 const std::vector<std::vector<std::string>> kEveryCommand = {
-    {"serve"}, {"join"},  {"status"},          {"chat"},
-    {"pack"},  {"plan"},  {"simulate"},        {"eval"},
-    {"stage"}, {"bench"}, {"bench", "engine"}, {"completion"}};
+    {"serve"},     {"join"}, {"status"}, {"chat"},  {"pack"}, {"plan"},
+    {"simulate"},  {"eval"}, {"stage"},  {"bench"}, {"link"}, {"bench", "engine"},
+    {"completion"}};
 
 class TellCommandsTest : public testing::Test {
  protected:

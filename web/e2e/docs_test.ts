@@ -41,7 +41,11 @@ serve() {
   until_true $serving grep -q 'listening on' serve.log
 }
 is_ready() { shoal status >status.log 2>&1; }
-join() { "$@" >join.log 2>&1 & until_true $! is_ready; }
+joined=
+join() { "$@" >join.log 2>&1 & joined=$!; until_true $joined grep -q joined join.log; }
+# What comes after those who joined finds a swarm that answers.
+settle() { if [ -n "$joined" ]; then until_true $joined is_ready; joined=; fi; }
+link() { "$@" >link.log 2>&1 & until_true $! grep -q 'listening on' link.log; }
 `;
 
 function lineOf({ command, file, line }: Step): string {
@@ -51,7 +55,8 @@ function lineOf({ command, file, line }: Step): string {
     const waits = command!.includes("--lend ") ? "\nuntil_true $serving is_ready" : "";
     return `${told}\nserve ${command}${waits}`;
   }
-  return command!.startsWith("shoal join ") ? `${told}\njoin ${command}` : `${told}\n${command}`;
+  const beside = /^shoal (join|link) /.exec(command!)?.[1];
+  return beside !== undefined ? `${told}\n${beside} ${command}` : `${told}\nsettle\n${command}`;
 }
 
 describe.skipIf(whyNot !== undefined)("the commands of", () => {
@@ -68,7 +73,7 @@ describe.skipIf(whyNot !== undefined)("the commands of", () => {
       mkdirSync(`${folder}/bin`);
       symlinkSync(binary, `${folder}/bin/shoal`);
       for (const name of ["models", "tests"]) symlinkSync(`${root}${name}`, `${folder}/${name}`);
-      writeFileSync(`${folder}/run.sh`, prelude + steps.map(lineOf).join("\n"));
+      writeFileSync(`${folder}/run.sh`, `${prelude}${steps.map(lineOf).join("\n")}\nsettle\n`);
       const env = {
         PATH: `${folder}/bin:${process.env["PATH"]}`,
         HOME: folder,

@@ -24,7 +24,7 @@ interface Document {
 
 // The same requests every time; in tier 2 others, and more of them.
 const runs: { numRuns: number; seed?: number } =
-  process.env["SHOAL_TESTS"] === "full" ? { numRuns: 300 } : { numRuns: 40, seed: 7 };
+  process.env["SHOAL_TESTS"] === "full" ? { numRuns: 150 } : { numRuns: 40, seed: 7 };
 const vocab = 4096;
 
 let coordinator: Coordinator;
