@@ -42,6 +42,10 @@ serve() {
 }
 is_ready() { shoal status >status.log 2>&1; }
 join() { "$@" >join.log 2>&1 & until_true $! is_ready; }
+link() {
+  "$@" >link.log 2>&1 &
+  until_true $! grep -q 'listening on' link.log
+}
 `;
 
 function lineOf({ command, file, line }: Step): string {
@@ -51,6 +55,7 @@ function lineOf({ command, file, line }: Step): string {
     const waits = command!.includes("--lend ") ? "\nuntil_true $serving is_ready" : "";
     return `${told}\nserve ${command}${waits}`;
   }
+  if (command!.startsWith("shoal link ")) return `${told}\nlink ${command}`;
   return command!.startsWith("shoal join ") ? `${told}\njoin ${command}` : `${told}\n${command}`;
 }
 
