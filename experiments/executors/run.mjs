@@ -72,6 +72,6 @@ if (!flags['no-engine']) {
   report.say('```\n' + bench.trim() + '\n```');
 }
 report.say('`ort-webgpu` is not in these tables: this machine has no GPU, and the software ' +
-    'adapter of Chromium says nothing about one. docs/ort-web.md and the documents of the executor have what ' +
-    'was measured on GPUs.');
+    'adapter of Chromium says nothing about one. docs/ort-web.md and the documents of the ' +
+    'executor have what was measured on GPUs.');
 report.write();

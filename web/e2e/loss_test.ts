@@ -1,6 +1,6 @@
-// Three stages and a spare, each 5 ms away behind a link of its own; any one volunteer is lost at a random
-// moment of an answer, in one of three ways. The answer is the undisturbed one; the stall, and what
-// ran again beside the lost one's blocks, are printed.
+// Three stages and a spare, each 5 ms away behind a link of its own; any one volunteer is lost at a
+// random moment of an answer, in one of three ways. The answer is the undisturbed one; the stall,
+// and what ran again beside the lost one's blocks, are printed.
 //
 // SHOAL_TESTS=full: 20 losses for each format of weights; otherwise 3.
 
