@@ -69,6 +69,8 @@ it("goes on serving while it is hidden", async () => {
   }
   await lent.toFront();
   await until("the tab to be seen", 10_000, async () => !(await isHidden()));
+  // Beside it, so that it can be compared on a machine that is busy with other things.
+  await serve("seen again");
   await cover.toFront();
 }, full ? 600_000 : 120_000);
 
