@@ -228,6 +228,8 @@ const wanted = location.hash.slice(1);
 await library.refresh();
 if (/^[\w-]{1,64}$/.test(wanted) && heads.some(({ id }) => id === wanted)) await choose(wanted);
 else thread.show(thread.conversation);
-if (!(await library.isKept())) toast.show("This browser keeps nothing here: chats end with the tab.");
+if (!(await library.isKept())) {
+  toast.show("This browser keeps nothing here: chats end with the tab.");
+}
 // Before it is needed, but after the page is there.
 if ("requestIdleCallback" in window) requestIdleCallback(() => void loadMarkdown());

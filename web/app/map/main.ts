@@ -3,9 +3,14 @@
 
 import { byId, el, plural, setText } from "../common/dom.ts";
 import { SwarmPicture } from "../common/picture.ts";
-import { figuresOf } from "./figures.ts";
 import { formatSize } from "../common/size.ts";
-import { describeBlocks, isArriving, unheldRanges, watchStatus, type Status } from "../common/status.ts";
+import {
+  describeBlocks,
+  isArriving,
+  unheldRanges,
+  watchStatus,
+  type Status,
+} from "../common/status.ts";
 import { chart } from "./chart.ts";
 import {
   coverageOf,
@@ -14,6 +19,7 @@ import {
   runsOfCoverage,
   type CoverageRun,
 } from "./coverage.ts";
+import { figuresOf } from "./figures.ts";
 import { Grid } from "./grid.ts";
 import { askHistory, type Series } from "./history.ts";
 import { describeNeeds } from "./needs.ts";
