@@ -60,13 +60,16 @@ export function eventsOf<E extends TraceEvent["event"]>(
   return events.filter((one) => one.event === event) as Extract<TraceEvent, { event: E }>[];
 }
 
+// How far a replica may be behind and still count as warm.
+const fewRows = 16;
+
 export interface Recovery {
   // Volunteers of the route before that are not in the one after, with what they held.
   lost: RoutedStage[];
   // Steps of the new route that were run again: under the later epoch, at positions before the last
   // token of the earlier. Replicas that follow beside the route are not among them.
   replayed: StepDone[];
-  // Whether whoever took over had the positions already.
+  // Whether whoever took over had the positions already, but for a few.
   warm: boolean;
 }
 
@@ -87,7 +90,9 @@ export function recoveriesOf(events: TraceEvent[], session: string): Recovery[] 
         ({ epoch, position, node }) =>
           epoch === route.epoch && position < reached(route.epoch) && nodes.has(node),
       ),
-      warm: route.stages.every(({ node, kept }) => old.has(node) || kept > 0),
+      warm: route.stages.every(
+        ({ node, kept }) => old.has(node) || kept + fewRows >= reached(route.epoch),
+      ),
     };
   });
 }
