@@ -130,6 +130,9 @@ Result<std::vector<Array>> Evaluate(const onnx::Node& node, std::span<const Arra
                        node.op_type, " is not one that graphs can be cut around"));
   }
   ASSIGN_OR_RETURN(std::vector<Array> outputs, run(Call{node, inputs, opset}));
+  for (size_t i = outputs.size(); i < node.outputs.size(); ++i) {
+    if (!node.outputs[i].empty()) return Wrong(StrCat("has an output \"", node.outputs[i], "\""));
+  }
   for (const Array& output : outputs) {
     if (auto count = CountOf(output.dims); !count) {
       return std::unexpected<Error>(std::move(count).error());

@@ -93,6 +93,21 @@ Status Reading::FindOutputs() {
   return {};
 }
 
+void Reading::Prune() {
+  std::vector<onnx::Node>& nodes = model_.graph.nodes;
+  std::set<std::string> needed(presents_.begin(), presents_.end());
+  needed.insert(logits_);
+  std::vector<onnx::Node> kept;
+  for (size_t i = nodes.size(); i-- > 0;) {
+    const auto is_needed = [&](const std::string& output) { return needed.contains(output); };
+    if (!std::ranges::any_of(nodes[i].outputs, is_needed)) continue;
+    needed.insert(nodes[i].inputs.begin(), nodes[i].inputs.end());
+    kept.push_back(std::move(nodes[i]));
+  }
+  std::ranges::reverse(kept);
+  nodes = std::move(kept);
+}
+
 Status Reading::FindTokens(const std::vector<const onnx::ValueInfo*>& integers) {
   int64_t most = 0;
   for (const onnx::Node& node : model_.graph.nodes) {
@@ -371,15 +386,10 @@ Result<Reading> Reading::Of(onnx::Model model, TensorBytes bytes) {
   for (const onnx::Opset& opset : reading.model_.opsets) {
     if (opset.domain.empty() || opset.domain == "ai.onnx") reading.opset_ = opset.version;
   }
-  reading.FindKinds();
   RETURN_IF_ERROR(reading.FindOutputs());
-  // The makers are known, so that tokens can be traced back through casts.
+  reading.Prune();
+  reading.FindKinds();
   const onnx::Graph& graph = reading.model_.graph;
-  for (const onnx::ValueInfo& output : graph.outputs) {
-    if (reading.Maker(output.name) == nullptr) {
-      return NoDecoder(StrCat("its output \"", output.name, "\" is made by no node"));
-    }
-  }
   // Needs the tokens, which FindInputs finds; the elements are needed by its traces.
   std::vector<const onnx::ValueInfo*> integers;
   for (const onnx::ValueInfo& input : graph.inputs) {

@@ -94,6 +94,8 @@ class Reading {
  private:
   Reading() = default;
   Status FindOutputs();
+  // Takes out the nodes that neither logits nor caches need.
+  void Prune();
   Status FindInputs();
   Status FindTokens(const std::vector<const onnx::ValueInfo*>& integers);
   Status FindControls(std::vector<const onnx::ValueInfo*> integers);
