@@ -22,6 +22,7 @@ const contentTypes: Record<string, string> = {
   css: "text/css",
   svg: "image/svg+xml",
   wasm: "application/wasm",
+  onnx: "application/octet-stream",
 };
 
 // A tab, as the coordinator sees it.
