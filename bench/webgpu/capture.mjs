@@ -1,5 +1,5 @@
-// Whether ONNX Runtime Web's graph capture works for a stage's decode step: the same rows through an
-// ordinary session and a captured one.
+// Whether ONNX Runtime Web's graph capture works for a stage's decode step: the same rows through
+// an ordinary session and a captured one.
 //
 //   node bench/webgpu/capture.mjs STAGE --webgpu FOLDER [--ort FOLDER] [--total gpu|cpu]
 import {parseArgs} from 'node:util';

@@ -3,12 +3,12 @@
 //
 //   shoal stage PACK 1 14 -o STAGE --context 512
 //   node bench/webgpu/memory.mjs STAGE [--executor ort-webgpu] [--steps 10] [--rows 4]
-//                                      [--flags "--enable-unsafe-webgpu"]
+//                                      [--flags=--enable-unsafe-webgpu]
 //
-// Node.js 24 or later, which reads TypeScript; the built pages (npm run build, in web/) and Chromium.
-// Memory is the proportional set size. With the software adapter, Chromium's default without a GPU,
-// what lies on the GPU lies in the GPU process. `--rows` bounds a chunk of prefill, which a stage runs
-// once before it counts as ready: software takes minutes for a large one.
+// Node.js 24 or later, which reads TypeScript; the built pages (npm run build, in web/); Chromium.
+// Memory is the proportional set size. With the software adapter, Chromium's default without a
+// GPU, what lies on the GPU lies in the GPU process. `--rows` bounds a chunk of prefill, which a
+// stage runs once before it counts as ready: software takes minutes for a large one.
 import fs from 'node:fs';
 import {createRequire} from 'node:module';
 import os from 'node:os';
@@ -65,6 +65,7 @@ async function open() {
   const context = await chromium.launchPersistentContext(profile, {executablePath, args});
   const page = context.pages()[0] ?? (await context.newPage());
   page.on('pageerror', (error) => console.error(error.message));
+  page.on('console', (message) => console.error(message.text()));
   return {context, page, cdp: await context.browser().newBrowserCDPSession()};
 }
 
@@ -117,12 +118,11 @@ async function until(what, find) {
 
 const start = performance.now();
 volunteer.send('assign', assign);
-await until('the download', () =>
-  volunteer.frames.find(({kind, body}) => kind === 'ready' && body.bytes_done === body.bytes_total),
-);
+const find = (fits) => volunteer.frames.find(({kind, body}) => kind === 'ready' && fits(body));
+await until('the download', () => find((ready) => ready.bytes_done === ready.bytes_total));
 console.log(`downloaded after ${((performance.now() - start) / 1e3).toFixed(1)} s`);
 phase = 'build';
-await until('loading', () => volunteer.frames.find(({kind, body}) => kind === 'ready' && body.done));
+await until('loading', () => find((ready) => ready.done));
 console.log(`ready after ${((performance.now() - start) / 1e3).toFixed(1)} s`);
 phase = 'steps';
 const session = 1n;
@@ -149,7 +149,8 @@ await sampling;
 
 const mb = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
 const share = (bytes) => `${(bytes / stageBytes).toFixed(2)}x`;
-console.log(`stage: ${mb(stageBytes)}; blank page: GPU ${mb(base.GPU)}, renderer ${mb(base.renderer)}`);
+console.log(`stage: ${mb(stageBytes)}`);
+console.log(`blank page: GPU ${mb(base.GPU)}, renderer ${mb(base.renderer)}`);
 for (const [name, sums] of [...Object.entries(byPhase), ['peak', peaks]]) {
   const cells = Object.entries(sums).map(([kind, b]) => `${kind} ${mb(b)} (${share(b)})`);
   console.log(`${name}: ${cells.join(', ')}`);

@@ -109,8 +109,8 @@ export class Growing {
   }
 }
 
-// As @huggingface/transformers feeds the hub's models: the provider by its name alone, an int64 mask
-// over all positions, and the growing cache.
+// As @huggingface/transformers feeds the hub's models: the provider by its name alone, an int64
+// mask over all positions, and the growing cache.
 export class AsTransformers extends Growing {
   name = 'as transformers.js';
 

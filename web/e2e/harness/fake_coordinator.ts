@@ -175,6 +175,9 @@ export class FakeCoordinator {
       const frame = this.core.decode(bytes);
       volunteer.arrive(frame);
       if (frame.to !== 0) this.volunteers.get(frame.to)?.sendRaw(bytes);
+      if (frame.kind === "ping" && !frame.body.reply) {
+        volunteer.send("ping", { nonce: frame.body.nonce, reply: true });
+      }
       if (frame.kind !== "hello") return;
       const hello = { version_min: 1, version_max: 1, node: volunteer.node, agent: "fake" };
       volunteer.send("hello", { ...hello, join_secret: "", resume_token: "" });
