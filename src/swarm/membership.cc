@@ -169,8 +169,8 @@ void Swarm::CheckHeartbeats(Micros now, Effects& out) {
     if (volunteer.state == VolunteerState::kLoading &&
         now - volunteer.last_progress >
             (is_building ? config_.build_timeout : config_.load_timeout)) {
-      dead.emplace_back(node, is_building ? "building its stage took too long"
-                                          : "its download made no progress");
+      dead.emplace_back(
+          node, is_building ? "building its stage took too long" : "its download made no progress");
       continue;
     }
     if (volunteer.excluded_until != 0 && volunteer.excluded_until <= now) {

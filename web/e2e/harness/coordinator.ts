@@ -18,6 +18,8 @@ export interface Status {
     memory_bytes: number;
     tokens_done: number;
     state?: string;
+    // What its steps are expected to cost.
+    step?: { fixed_ms: number; gb_per_s: number; gflops: number };
   }[];
   sessions: number;
   tokens_per_second: number;

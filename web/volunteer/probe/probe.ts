@@ -2,7 +2,7 @@
 // four, tell what a step costs besides the work and what the work costs.
 //
 // The graphs are `shoal stage PACK 1 2` and `1 5` of a q4 pack of a Llama of 1,024 wide layers
-// (bench/webgpu/README.md says how they are made). Their weights are made up: what they say does not
+// (docs/webgpu.md says how they are made). Their weights are made up: what they say does not
 // matter, and all layers read the same bytes.
 
 import type { Executor, ExecutorName, Stage } from "../executor.ts";
