@@ -500,8 +500,9 @@ void SimVolunteer::On(NodeId, wire::KvImport& import) {
     for (uint32_t p = import.from; p < import.to; ++p) {
       cache.push_back(ReadInput(view, p - import.from));
     }
-    // Held once the last block's has come: blocks come in order.
-    if (import.block + 1 != span_.last) return;
+    // Held once all blocks' parts have come.
+    const auto has = [&](const std::vector<uint64_t>& block) { return block.size() >= import.to; };
+    if (!std::ranges::all_of(session.cache, has)) return;
     session.held = import.to;
     session.outputs.resize(import.to);
     session.outputs_from = import.to;
