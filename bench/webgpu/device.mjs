@@ -10,8 +10,8 @@ const web = path.resolve(import.meta.dirname, '../../web');
 export async function openDevice(folder) {
   const {create, globals} = await import(pathToFileURL(path.join(folder, 'index.js')).href);
   Object.assign(globalThis, globals);
-  // It must outlive what comes of it.
-  globalThis.gpuOfBench = create([]);
+  // It must outlive what comes of it. NVIDIA's float16 is off in Dawn unless asked for.
+  globalThis.gpuOfBench = create(['enable-dawn-features=vulkan_enable_f16_on_nvidia']);
   Object.defineProperty(navigator, 'gpu', {value: globalThis.gpuOfBench, configurable: true});
   const adapter = await navigator.gpu.requestAdapter({powerPreference: 'high-performance'});
   if (!adapter) throw new Error('there is no WebGPU adapter: is a Vulkan driver installed?');

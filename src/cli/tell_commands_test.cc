@@ -35,10 +35,10 @@ std::set<std::string> FlagsInHelp(std::vector<std::string> command) {
   command.emplace_back("--help");
   const std::string help = RunShoal(command).out;
   std::set<std::string> flags;
-  const std::regex flag(R"(\n  (-\w)?,?(--[a-z0-9-]+)?)");
+  const std::regex flag(R"(\n  (-\w)?,?(--[a-z0-9-]+)?,?(--[a-z0-9-]+)?)");
   for (auto at = std::sregex_iterator(help.begin(), help.end(), flag); at != std::sregex_iterator();
        ++at) {
-    for (const std::string& name : {(*at)[1].str(), (*at)[2].str()}) {
+    for (const std::string& name : {(*at)[1].str(), (*at)[2].str(), (*at)[3].str()}) {
       if (!name.empty()) flags.insert(name);
     }
   }

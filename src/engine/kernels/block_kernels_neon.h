@@ -1,3 +1,4 @@
+// Products with q4 and q8 weights on 64-bit ARM.
 #pragma once
 
 namespace shoal::engine {
