@@ -140,9 +140,9 @@ void Swarm::On(const KvPassed& event, Micros now, Effects& out) {
   if (!is_awaited) return;
   session.progress_at = now;
   out.push_back(PassOn{event.to, event.frame});
+  // Its lease grows only with the first step behind it: until then a newer route may have kept the
+  // KV from being taken in.
   if (--hop->imports_left > 0) return;
-  Lease& lease = session.leases.at(event.to);
-  lease.held = std::max(lease.held, hop->replay_next);
   const bool gives_more = std::ranges::any_of(session.route, [&](const Hop& other) {
     return other.imports_left > 0 && other.import_from == event.from;
   });

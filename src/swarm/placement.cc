@@ -95,9 +95,12 @@ void Swarm::Replan(Micros now, Effects& out) {
   const bool stands = PlanStands();
   const bool is_short = PlanIsShort();
   planner::Problem problem = BuildProblem(StagesMin(), now);
-  Result<planner::PoolPlan> made = is_short
-                                       ? planner::PlanPool(problem, planner::Care::kQuick)
-                                       : planner::Replan(problem, plan_, planner::Care::kQuick);
+  // KV lies with those who hold the other blocks: they keep them while answers are under way.
+  const bool in_use = !stands && !sessions_.empty();
+  const auto scope = in_use ? planner::Scope::kBroken : planner::Scope::kAll;
+  Result<planner::PoolPlan> made =
+      is_short ? planner::PlanPool(problem, planner::Care::kQuick)
+               : planner::Replan(problem, plan_, planner::Care::kQuick, scope);
   // Too few for a new request, but running answers go on with those who are left.
   if (made && !made->complete() && !sessions_.empty() && problem.volunteers.size() < StagesMin()) {
     const uint32_t missing_devices = made->missing_devices;
@@ -120,6 +123,7 @@ void Swarm::Replan(Micros now, Effects& out) {
     return;
   }
   Adopt(*std::move(made), now, out);
+  if (in_use) replan_at_ = now + kAskAgain;
 }
 
 // Somebody's tokens go through it.
