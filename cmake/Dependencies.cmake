@@ -10,6 +10,7 @@ find_package(spdlog REQUIRED)                      # structured logs
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(ONIGURUMA REQUIRED IMPORTED_TARGET oniguruma)  # tokenizers' regular expressions
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc) # Unicode normalisation
+pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)      # lines that people type to shoal chat
 if(BUILD_TESTING)
   find_package(GTest REQUIRED)  # tests
 endif()

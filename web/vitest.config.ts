@@ -22,6 +22,8 @@ export default defineConfig({
           name: "e2e",
           include: ["e2e/**/*_test.ts"],
           environment: "node",
+          // This machine's settings are none of the tests'.
+          env: { SHOAL_CONFIG: "/dev/null" },
           // Browsers and coordinators of two files at once would only wait for each other.
           fileParallelism: false,
           testTimeout: 240_000,

@@ -1,4 +1,5 @@
-// In the page: times one executor on one stage. Milliseconds, the best of a few.
+// In the page: times one executor on one stage. Milliseconds, the best of a few. Executors run in a
+// Worker, which this file is, too: no page may wait for other threads.
 
 const HIDDEN = 2048, KV_HEADS = 8, HEAD = 64;
 
@@ -30,12 +31,18 @@ class Whole extends Blob {
   get size() { return this.content.length; }
 }
 
-async function shoal({variant, format, layers}) {
+function startThread() {
+  return new Worker('/thread.js', {type: 'module'});
+}
+
+async function shoal({variant, threads, format, layers}) {
   const {ShoalExecutor} = await import('/shoal.js');
   const module = await WebAssembly.compile(await bytes(`/wasm/${variant}.wasm`));
   const executor = new ShoalExecutor({
     module, now: () => performance.now(),
-    readBlob: (blob, from, to) => blob.content.subarray(from, to),
+    threads: {count: threads, create: startThread},
+    readBlob: (blob, offset, target) =>
+      target.set(blob.content.subarray(offset, offset + target.length)),
   });
   const kv = Array.from({length: layers},
       (_, l) => ({block: l + 1, heads: KV_HEADS, head_size: HEAD}));
@@ -81,11 +88,49 @@ async function ortWasm({threads, format, layers}) {
   };
 }
 
-export async function measure(one) {
-  const run = await (one.executor === 'shoal' ? shoal(one) : ortWasm(one));
+async function measureHere(one) {
+  const isOurs = one.variant !== undefined;
+  const run = await (isOurs ? shoal(one) : ortWasm(one));
   return {
-    decode_ms: await best(one.executor === 'shoal' ? 20 : 5, () => run(1, 1, 16)),
+    decode_ms: await best(isOurs ? 20 : 5, () => run(1, 1, 16)),
     decode8_ms: await best(3, () => run(8, 1, 16)),
     prefill64_ms: await best(2, () => run(1, 64, 0)),
+  };
+}
+
+// Tokens may come in bursts: the whole of 41 less the whole of one, divided by 40.
+async function wllama() {
+  const {Wllama} = await import('/wllama/index.js');
+  const wllama = new Wllama({default: '/wllama/wasm/wllama.wasm'}, {suppressNativeLog: true});
+  const model = new Blob([await bytes('/stage/gguf/model.gguf')]);
+  await wllama.loadModel([model], {n_ctx: 256, n_threads: 1, n_gpu_layers: 0});
+  const time = async (tokens) => await best(2, async () => {
+    const answer = await wllama.createCompletion(
+        {prompt: 'a', max_tokens: tokens, temperature: 0, cache_prompt: false});
+    if (answer.usage !== undefined && answer.usage.completion_tokens !== tokens) {
+      throw new Error(`wllama made ${answer.usage.completion_tokens} tokens`);
+    }
+  });
+  const one = await time(1);
+  return {decode_ms: (await time(41) - one) / 40};
+}
+
+export async function measure(one) {
+  if (one.format === 'gguf') return await wllama();
+  const worker = new Worker('/page.js', {type: 'module', name: 'bench'});
+  return await new Promise((resolve, reject) => {
+    worker.onmessage = ({data}) => data.error ? reject(new Error(data.error)) : resolve(data);
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage(one);
+  }).finally(() => worker.terminate());
+}
+
+if (globalThis.name === 'bench') {
+  onmessage = async ({data}) => {
+    try {
+      postMessage(await measureHere(data));
+    } catch (thrown) {
+      postMessage({error: String(thrown.stack ?? thrown)});
+    }
   };
 }

@@ -5,6 +5,7 @@
 //     --weights f32,f16,q8,q4   which packs
 //     --cuts 5,10               stages [0, 5) [5, 10) [10, end)
 //     --executors shoal,ort     `shoal eval`, with hops through the wire codec; onnxruntime-node
+//     --kv f32                  how `shoal eval` keeps keys and values: f32, f16 or q8
 //
 // Every window is fed alone from position 0; the mean negative log-likelihood of its ids counts.
 import {execFileSync} from 'node:child_process';
@@ -21,6 +22,7 @@ const {values: flags, positionals} = parseArgs({
     weights: {type: 'string', default: 'f32,f16,q8,q4'},
     cuts: {type: 'string', default: '5,10'},
     executors: {type: 'string', default: 'shoal,ort'},
+    kv: {type: 'string', default: 'f32'},
   },
 });
 const [binary, checkpoint = path.join(root, 'models/storyteller')] = positionals;
@@ -63,7 +65,7 @@ const executors = {
   async shoal(pack) {
     const file = path.join(folder, 'logits.npy');
     return async (ids) => {
-      const how = cuts.length === 0 ? [] : ['--cuts', cuts.join(',')];
+      const how = ['--kv', flags.kv, ...(cuts.length === 0 ? [] : ['--cuts', cuts.join(',')])];
       shoal('eval', pack.folder, '--ids', ids.join(','), '--logits', file, ...how);
       return readNpy(file);
     };

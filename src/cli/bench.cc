@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/lending.h"
 #include "engine/kernels/block_kernels.h"
 #include "onnx/read.h"
 #include "store/stage_weights.h"
@@ -25,6 +26,7 @@ struct BenchArguments {
   size_t threads = 0;
   uint32_t prefill_rows = 512;
   bool exact = false;
+  std::string kv = "f32";
 };
 
 struct Figures {
@@ -33,7 +35,7 @@ struct Figures {
   double read_gbps = 0;
 };
 
-Result<Figures> Measure(const BenchArguments& arguments) {
+Result<Figures> Measure(const BenchArguments& arguments, engine::KvFormat kv) {
   ASSIGN_OR_RETURN(const store::Pack pack, store::Pack::Open(arguments.pack));
   const uint32_t last = arguments.last != 0 ? arguments.last : pack.manifest().block_count();
   const uint32_t positions =
@@ -48,6 +50,7 @@ Result<Figures> Measure(const BenchArguments& arguments) {
   figures.read_gbps = volunteer::ReadBandwidth(pool);
   engine::StageOptions options;
   options.exact = arguments.exact;
+  options.kv_format = kv;
   options.parallel = &pool;
   ASSIGN_OR_RETURN(const auto stage, engine::Stage::Load(model, *weights, options));
   figures.shape = stage->shape();
@@ -56,7 +59,9 @@ Result<Figures> Measure(const BenchArguments& arguments) {
 }
 
 int RunBench(const BenchArguments& arguments) {
-  const auto figures = Measure(arguments);
+  const auto kv = ParseKvFormat(arguments.kv);
+  if (!kv) return ReportUsage(kv.error().detail);
+  const auto figures = Measure(arguments, *kv);
   if (!figures) {
     if (figures.error().code == Code::kOutOfRange) return ReportUsage(figures.error().detail);
     return ReportFailure(figures.error());
@@ -93,6 +98,7 @@ void AddBench(CLI::App& app, int& exit_code) {
   engine->add_option("--prefill", arguments->prefill_rows, "tokens of the prefill; default: 512")
       ->check(CLI::Range(1, 4096));
   engine->add_flag("--exact", arguments->exact, "float activations for q4 and q8 weights");
+  engine->add_option("--kv", arguments->kv, "keys and values: f32 (default), f16, q8");
   engine->callback([arguments, &exit_code] { exit_code = RunBench(*arguments); });
 }
 

@@ -4,6 +4,8 @@
 #include <iostream>
 
 #include "base/str_cat.h"
+#include "cli/settings.h"
+#include "cli/version.h"
 
 namespace shoal::cli {
 
@@ -19,12 +21,23 @@ int ReportFailure(const Error& error) { return Print(error.detail, kFailed); }
 
 int ReportUsage(std::string_view message) { return Print(message, kUsage); }
 
+std::unique_ptr<CLI::App> BuildCommandLine(std::span<AddCommand* const> commands, int& exit_code) {
+  auto app = std::make_unique<CLI::App>("Shoal: one language model over many browsers", "shoal");
+  app->require_subcommand(1);
+  app->set_version_flag("--version", StrCat("shoal ", kVersion), "print the version");
+  app->get_help_ptr()->description("print this help");
+  for (AddCommand* add : commands) add(*app, exit_code);
+  for (CLI::App* command : app->get_subcommands({})) {
+    command->get_help_ptr()->description("print this help");
+  }
+  AddSettings(*app);
+  return app;
+}
+
 int RunCommandLine(std::span<AddCommand* const> commands, int argc, const char* const* argv) {
-  CLI::App app("Shoal: one language model over many browsers", "shoal");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", "shoal 0.1.0");
   int exit_code = kDone;
-  for (AddCommand* add : commands) add(app, exit_code);
+  const std::unique_ptr<CLI::App> built = BuildCommandLine(commands, exit_code);
+  CLI::App& app = *built;
   if (argc > 1 && argv[1][0] != '-') {
     const std::string chosen = argv[1];
     const auto known =

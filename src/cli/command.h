@@ -5,6 +5,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -23,6 +24,9 @@ using AddCommand = void(CLI::App& app, int& exit_code);
 int ReportFailure(const Error& error);
 // Prints what is wrong with a flag; returns kUsage.
 int ReportUsage(std::string_view message);
+
+// The command line with these subcommands, and the settings that they read (settings.h).
+std::unique_ptr<CLI::App> BuildCommandLine(std::span<AddCommand* const> commands, int& exit_code);
 
 // The whole of `main`: parses the arguments with these subcommands and runs the chosen one.
 int RunCommandLine(std::span<AddCommand* const> commands, int argc, const char* const* argv);

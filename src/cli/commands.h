@@ -6,9 +6,11 @@
 
 namespace shoal::cli {
 
-AddCommand AddPack, AddEval, AddStage, AddServe, AddJoin, AddPlan, AddSimulate, AddBench;
+AddCommand AddServe, AddJoin, AddStatus, AddChat, AddPack, AddPlan, AddSimulate, AddLink, AddEval,
+    AddStage, AddBench, AddCompletion, AddMan;
 
-inline constexpr AddCommand* kCommands[] = {AddPack,     AddServe, AddJoin,  AddPlan,
-                                            AddSimulate, AddEval,  AddStage, AddBench};
+inline constexpr AddCommand* kCommands[] = {AddServe, AddJoin,       AddStatus, AddChat, AddPack,
+                                            AddPlan,  AddSimulate,   AddLink,   AddEval, AddStage,
+                                            AddBench, AddCompletion, AddMan};
 
 }  // namespace shoal::cli

@@ -6,6 +6,7 @@
 
 #include "base/str_cat.h"
 #include "cli/commands.h"
+#include "cli/lending.h"
 #include "cli/local_route.h"
 #include "cli/npy.h"
 #include "cli/numbers.h"
@@ -22,9 +23,12 @@ struct EvalArguments {
   std::string cuts;
   std::string executor = "shoal";
   std::string hop = "f32";
+  std::string kv = "f32";
   std::string logits;
   uint32_t greedy = 0;
   uint32_t expert_holders = 0;
+  bool exact = false;
+  std::string weights;
 };
 
 Status WriteLogits(LocalRoute& route, std::span<const int32_t> ids, const std::string& path) {
@@ -51,6 +55,8 @@ int RunEval(const EvalArguments& arguments) {
   if (arguments.logits.empty() && arguments.greedy == 0) {
     return ReportUsage("eval: expected --logits FILE, --greedy N, or both");
   }
+  const auto kv = ParseKvFormat(arguments.kv);
+  if (!kv) return ReportUsage(kv.error().detail);
   const auto pack = store::Pack::Open(arguments.pack);
   if (!pack) return ReportFailure(pack.error());
   const store::ModelFacts& model = pack->manifest().model;
@@ -62,6 +68,8 @@ int RunEval(const EvalArguments& arguments) {
   if (const Status fits = CheckCuts(*cuts, pack->manifest().block_count()); !fits) {
     return ReportUsage(StrCat("--cuts: ", fits.error().detail));
   }
+  const auto weights = store::FindWeights(pack->manifest(), arguments.weights);
+  if (!weights) return ReportUsage(StrCat("--weights: ", weights.error().detail));
   // The last token that is decoded is not fed again.
   const uint64_t positions = ids->size() + (arguments.greedy > 0 ? arguments.greedy - 1 : 0);
   if (positions > model.positions) {
@@ -70,8 +78,13 @@ int RunEval(const EvalArguments& arguments) {
   }
 
   const auto hop = arguments.hop == "f16" ? wire::PayloadType::kF16 : wire::PayloadType::kF32;
-  auto route = LocalRoute::Load(*pack, *cuts, hop, static_cast<uint32_t>(positions),
-                                arguments.expert_holders);
+  auto route = LocalRoute::Load(*pack, *cuts,
+                                {.hop = hop,
+                                 .exact = arguments.exact,
+                                 .kv_format = *kv,
+                                 .weights = *weights,
+                                 .expert_holders = arguments.expert_holders},
+                                static_cast<uint32_t>(positions));
   if (!route) return ReportFailure(route.error());
   const std::vector<int32_t> tokens(ids->begin(), ids->end());
   if (!arguments.logits.empty()) {
@@ -97,9 +110,14 @@ void AddEval(CLI::App& app, int& exit_code) {
   command->add_option("--hop", arguments->hop, "hidden states between stages: f32 (default), f16");
   command->add_option("--experts", arguments->expert_holders,
                       "divide every layer's experts over this many pretend volunteers");
+  command->add_option("--kv", arguments->kv, "keys and values: f32 (default), f16, q8");
   command->add_option("--logits", arguments->logits,
                       "write float32 [ids, vocab] to this .npy file");
   command->add_option("--greedy", arguments->greedy, "print this many greedily decoded ids");
+  command->add_option("--weights", arguments->weights,
+                      "which of the pack's, if it has several; default: the first");
+  command->add_flag("--exact", arguments->exact,
+                    "float activations for q4 and q8 weights, as ONNX Runtime has them");
   command->callback([arguments, &exit_code] { exit_code = RunEval(*arguments); });
 }
 

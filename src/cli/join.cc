@@ -1,15 +1,12 @@
 // shoal join URL: lends this machine to a swarm, as a tab does. Prints what it is doing to stdout
 // and ends after SIGTERM or SIGINT, when the coordinator knows.
 #include <fmt/format.h>
-#include <sys/utsname.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "base/bytes.h"
 #include "base/str_cat.h"
@@ -18,7 +15,9 @@
 #include "cli/progress_bar.h"
 #include "net/client.h"
 #include "net/event_loop.h"
+#include "net/http.h"
 #include "volunteer/node.h"
+#include "volunteer/probe.h"
 
 namespace shoal::cli {
 
@@ -47,11 +46,16 @@ fs::path DefaultCacheFolder() {
   return variable("HOME") / ".cache/shoal";
 }
 
-// The secret in the address that `shoal serve` prints for people: ".../lend#secret=SECRET".
-std::string SecretOf(std::string_view url) {
-  constexpr std::string_view kMark = "#secret=";
-  const size_t at = url.find(kMark);
-  return at == std::string_view::npos ? "" : std::string(url.substr(at + kMark.size()));
+// The secret in the address that people are given, ".../lend#secret=SECRET", read as the page does.
+Result<std::string> SecretOf(std::string_view url) {
+  const size_t at = url.find('#');
+  if (at == std::string_view::npos) return std::string();
+  const auto fragment = net::ParseTarget(StrCat("/?", url.substr(at + 1)));
+  if (!fragment) return FailWithContext(fragment.error(), "the address, behind its #");
+  for (const auto& [name, value] : fragment->query) {
+    if (name == "secret") return value;
+  }
+  return std::string();
 }
 
 // For people and scripts: a line for whatever changes.
@@ -75,13 +79,15 @@ class Teller {
     }
   }
   void OnProgress(const volunteer::LoadProgress& progress) {
+    fetched_bytes_ = progress.bytes_fetched;
     if (!bar_) bar_ = std::make_unique<ProgressBar>();
     bar_->Show("loading", progress.bytes_done, progress.bytes_total);
   }
   void OnHolding(uint32_t first, uint32_t last, uint64_t bytes) {
     bar_ = nullptr;
     if (first == last) return Say("holding nothing; waiting for work");
-    Say("holding blocks [{}, {}), {}", first, last, FormatSize(bytes));
+    Say("holding blocks [{}, {}), {}, of which {} fetched", first, last, FormatSize(bytes),
+        FormatSize(fetched_bytes_));
   }
   void OnProblem(const Error& error) {
     bar_ = nullptr;
@@ -99,6 +105,7 @@ class Teller {
 
   const std::string url_;
   std::string refusal_;
+  uint64_t fetched_bytes_ = 0;  // For what is held or being loaded.
   std::unique_ptr<ProgressBar> bar_;
 };
 
@@ -107,7 +114,7 @@ Result<volunteer::NodeOptions> ResolveFlags(const JoinFlags& flags) {
   RETURN_IF_ERROR(net::ParseUrl(flags.url));
   RETURN_IF_ERROR(ApplyLendFlags(flags.lend, options));
   ASSIGN_OR_RETURN(options.cache.bytes_max, ParseSize(flags.cache_size));
-  const std::string secret = SecretOf(flags.url);
+  ASSIGN_OR_RETURN(const std::string secret, SecretOf(flags.url));
   if (!secret.empty() && !flags.join_secret.empty() && secret != flags.join_secret) {
     return Fail(Code::kInvalidArgument, "the address and --join-secret name different secrets");
   }
@@ -121,6 +128,8 @@ Result<volunteer::NodeOptions> ResolveFlags(const JoinFlags& flags) {
 int RunJoin(const JoinFlags& flags) {
   auto options = ResolveFlags(flags);
   if (!options) return ReportUsage(options.error().detail);
+  options->measures =
+      volunteer::ProbeMeasures({.threads = options->threads, .exact = options->engine.exact});
   net::EventLoop loop;
   Teller teller(flags.url.substr(0, flags.url.find('#')));
   std::unique_ptr<volunteer::Node> node;

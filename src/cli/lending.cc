@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/str_cat.h"
+#include "cli/version.h"
 #include "engine/kernels/block_kernels.h"
 
 namespace shoal::cli {
@@ -24,10 +25,20 @@ std::string Platform() {
 
 }  // namespace
 
+Result<engine::KvFormat> ParseKvFormat(std::string_view name) {
+  if (name == "f32") return engine::KvFormat::kF32;
+  if (name == "f16") return engine::KvFormat::kF16;
+  if (name == "q8") return engine::KvFormat::kQ8;
+  return Fail(Code::kInvalidArgument,
+              StrCat("--kv: \"", name, "\" is unknown; use f32, f16 or q8"));
+}
+
 void AddLendFlags(CLI::App& command, LendFlags& flags) {
   command.add_option("--threads", flags.threads, "of the lent engine; default: one a processor")
       ->check(CLI::Range(1, 256));
   command.add_flag("--exact", flags.exact, "float activations for q4 and q8 weights: slower");
+  command.add_option("--kv", flags.kv, "keys and values in f32, f16 or q8: smaller, less exact")
+      ->capture_default_str();
 }
 
 Status ApplyLendFlags(const LendFlags& flags, volunteer::NodeOptions& options) {
@@ -39,8 +50,9 @@ Status ApplyLendFlags(const LendFlags& flags, volunteer::NodeOptions& options) {
   }
   options.threads =
       flags.threads != 0 ? flags.threads : std::max(1u, std::thread::hardware_concurrency());
-  options.exact = flags.exact;
-  options.agent = "shoal 0.1.0 (native)";
+  options.engine.exact = flags.exact;
+  ASSIGN_OR_RETURN(options.engine.kv_format, ParseKvFormat(flags.kv));
+  options.agent = StrCat("shoal ", kVersion, " (native)");
   options.platform = Platform();
   return {};
 }

@@ -13,9 +13,13 @@ struct LendFlags {
   std::string memory;    // "4G"
   uint32_t threads = 0;  // 0: one for each processor.
   bool exact = false;
+  std::string kv = "f32";
 };
 
-// Adds --threads and --exact. `flags` must live as long as the command.
+// "f32", "f16" or "q8"; kInvalidArgument.
+Result<engine::KvFormat> ParseKvFormat(std::string_view name);
+
+// Adds --threads, --exact and --kv. `flags` must live as long as the command.
 void AddLendFlags(CLI::App& command, LendFlags& flags);
 
 // Fills in memory, threads, exactness and what this machine is. kInvalidArgument for a size that is

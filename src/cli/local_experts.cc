@@ -26,28 +26,30 @@ Result<BodyType> ThroughCodec(NodeId to, NodeId from, BodyType body) {
 
 }  // namespace
 
-Result<LocalExperts> LocalExperts::Load(const store::Pack& pack, uint32_t holders,
-                                        wire::HopType hop) {
+Result<LocalExperts> LocalExperts::Load(const store::Pack& pack, const ExpertOptions& options) {
+  const uint32_t holders = options.holders;
   CHECK(holders > 0);
   LocalExperts experts;
-  experts.table_ = {.generation = kGeneration, .hop = hop};
+  experts.table_ = {.generation = kGeneration, .hop = options.hop};
   experts.sent_.resize(holders);
-  for (const store::Block& block : pack.manifest().variants.front().blocks) {
+  for (const store::Block& block : pack.manifest().variants[options.weights].blocks) {
     if (!block.mixture) continue;
     if (block.mixture->groups.size() < holders) {
       return Fail(Code::kInvalidArgument,
                   StrCat("block ", block.index, " has ", block.mixture->groups.size(),
                          " groups of experts, too few for ", holders, " holders"));
     }
-    RETURN_IF_ERROR(experts.LoadLayer(pack, block.index, holders));
+    RETURN_IF_ERROR(experts.LoadLayer(pack, block.index, options));
   }
   if (experts.layers_.empty()) return Fail(Code::kInvalidArgument, "the model has no experts");
   return experts;
 }
 
-Status LocalExperts::LoadLayer(const store::Pack& pack, uint32_t block, uint32_t holders) {
+Status LocalExperts::LoadLayer(const store::Pack& pack, uint32_t block,
+                               const ExpertOptions& options) {
+  const uint32_t holders = options.holders;
   const store::Manifest& manifest = pack.manifest();
-  const store::MixtureParts& mixture = *manifest.variants.front().blocks[block].mixture;
+  const store::MixtureParts& mixture = *manifest.variants[options.weights].blocks[block].mixture;
   const uint32_t count = store::ExpertCount(mixture);
   experts_[block] = count;
   for (uint32_t g = 0; g < mixture.groups.size(); ++g) {
@@ -65,7 +67,8 @@ Status LocalExperts::LoadLayer(const store::Pack& pack, uint32_t block, uint32_t
       groups.push_back(g);
       part.groups.push_back({g, mixture.groups[g].first, mixture.groups[g].count});
     }
-    ASSIGN_OR_RETURN(const store::ExpertsGraph graph, store::JoinExperts(pack, block, groups));
+    ASSIGN_OR_RETURN(const store::ExpertsGraph graph,
+                     store::JoinExperts(pack, block, groups, {.weights = options.weights}));
     ASSIGN_OR_RETURN(const onnx::Model model, onnx::Parse(graph.onnx));
     Layer layer;
     layer.assign = {.generation = kGeneration,
@@ -78,7 +81,7 @@ Status LocalExperts::LoadLayer(const store::Pack& pack, uint32_t block, uint32_t
     ASSIGN_OR_RETURN(layer.weights, store::StageWeights::Open(pack, files));
     ASSIGN_OR_RETURN(layer.stage,
                      volunteer::ExpertRunner::LoadLayer(model, block, manifest.model.hidden, count,
-                                                        *layer.weights, {}));
+                                                        *layer.weights, {.exact = options.exact}));
     layers_.emplace(std::pair(block, NodeId{kFirstHolder + holder}), std::move(layer));
   }
   return {};

@@ -17,11 +17,18 @@
 
 namespace shoal::cli {
 
+struct ExpertOptions {
+  uint32_t holders = 1;
+  wire::HopType hop = wire::HopType::kF32;
+  bool exact = false;  // engine::StageOptions.
+  size_t weights = 0;  // store::StageVariant.
+};
+
 class LocalExperts {
  public:
-  // Deals the groups of every layer of `pack` that has experts out to `holders` in turn.
+  // Deals the groups of every layer of `pack` that has experts out to the holders in turn.
   // kInvalidArgument when there are none, or a layer has fewer groups than holders.
-  static Result<LocalExperts> Load(const store::Pack& pack, uint32_t holders, wire::HopType hop);
+  static Result<LocalExperts> Load(const store::Pack& pack, const ExpertOptions& options);
 
   // The layers, ascending.
   std::vector<uint32_t> blocks() const;
@@ -34,7 +41,7 @@ class LocalExperts {
 
  private:
   LocalExperts() = default;
-  Status LoadLayer(const store::Pack& pack, uint32_t block, uint32_t holders);
+  Status LoadLayer(const store::Pack& pack, uint32_t block, const ExpertOptions& options);
   Result<wire::ExpertSums> Answer(NodeId holder, const wire::ExpertRows& rows);
 
   struct Layer {

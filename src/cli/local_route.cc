@@ -54,20 +54,24 @@ Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count) {
 }
 
 Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uint32_t> cuts,
-                                    wire::PayloadType hop, uint32_t positions,
-                                    uint32_t expert_holders) {
-  CHECK(hop != wire::PayloadType::kTokens);
+                                    const RouteOptions& route_options, uint32_t positions) {
+  CHECK(route_options.hop != wire::PayloadType::kTokens);
   const uint32_t block_count = pack.manifest().block_count();
   RETURN_IF_ERROR(CheckCuts(cuts, block_count));
   LocalRoute route;
-  route.hop_ = hop;
+  route.hop_ = route_options.hop;
   route.positions_ = positions;
   route.vocab_ = pack.manifest().model.vocab;
   route.hidden_ = pack.manifest().model.hidden;
   std::vector<uint32_t> divided;
-  if (expert_holders > 0) {
-    const auto type = hop == wire::PayloadType::kF16 ? wire::HopType::kF16 : wire::HopType::kF32;
-    ASSIGN_OR_RETURN(route.experts_, LocalExperts::Load(pack, expert_holders, type));
+  if (route_options.expert_holders > 0) {
+    const auto type =
+        route_options.hop == wire::PayloadType::kF16 ? wire::HopType::kF16 : wire::HopType::kF32;
+    ASSIGN_OR_RETURN(route.experts_,
+                     LocalExperts::Load(pack, {.holders = route_options.expert_holders,
+                                               .hop = type,
+                                               .exact = route_options.exact,
+                                               .weights = route_options.weights}));
     divided = route.experts_->blocks();
   }
   std::vector<uint32_t> borders(cuts.begin(), cuts.end());
@@ -78,11 +82,14 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
     for (const uint32_t block : divided) {
       if (block >= first && block < last) here.push_back(block);
     }
-    ASSIGN_OR_RETURN(store::StageGraph graph, JoinStage(pack, first, last, positions, here));
+    ASSIGN_OR_RETURN(store::StageGraph graph, JoinStage(pack, first, last, positions,
+                                                        {.weights = route_options.weights}, here));
     RETURN_IF_ERROR(VerifyStageWeights(pack, graph));
     LocalStage local;
     ASSIGN_OR_RETURN(local.weights, store::StageWeights::Open(pack, graph));
     engine::StageOptions options;
+    options.exact = route_options.exact;
+    options.kv_format = route_options.kv_format;
     options.kv_bytes_max = uint64_t{1} << 40;  // One session: the machine is the limit.
     local.more = std::move(graph.more);
     for (size_t part = 0; part <= local.more.size(); ++part) {

@@ -21,16 +21,21 @@ namespace shoal::cli {
 // kInvalidArgument unless they ascend strictly within 1 to block_count - 1.
 Status CheckCuts(std::span<const uint32_t> cuts, uint32_t block_count);
 
+struct RouteOptions {
+  wire::PayloadType hop = wire::PayloadType::kF32;  // How hidden states travel; or kF16.
+  bool exact = false;                               // engine::StageOptions.
+  engine::KvFormat kv_format = engine::KvFormat::kF32;
+  size_t weights = 0;  // store::StageVariant.
+  // Over how many pretend volunteers the experts of every layer are divided; 0: they are not.
+  uint32_t expert_holders = 0;
+};
+
 // One session at a time.
 class LocalRoute {
  public:
-  // Joins, verifies and loads the stages for `positions` positions. `hop`: how hidden states
-  // travel, kF32 or kF16. The pack may go afterwards.
-  // `expert_holders`: over how many pretend volunteers the experts of every layer are divided; 0:
-  // they are not.
+  // Joins, verifies and loads the stages for `positions` positions. The pack may go afterwards.
   static Result<LocalRoute> Load(const store::Pack& pack, std::span<const uint32_t> cuts,
-                                 wire::PayloadType hop, uint32_t positions,
-                                 uint32_t expert_holders = 0);
+                                 const RouteOptions& options, uint32_t positions);
 
   uint32_t vocab() const { return vocab_; }
   // Begins anew, with an empty KV cache.

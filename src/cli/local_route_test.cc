@@ -25,7 +25,7 @@ store::Pack MustPack(const ScratchFolder& folder, const std::string& checkpoint,
 
 LocalRoute MustLoad(const store::Pack& pack, const std::vector<uint32_t>& cuts,
                     wire::PayloadType hop = wire::PayloadType::kF32, uint32_t positions = 64) {
-  auto route = LocalRoute::Load(pack, cuts, hop, positions);
+  auto route = LocalRoute::Load(pack, cuts, {.hop = hop}, positions);
   EXPECT_TRUE(route) << route.error().ToString();
   return *std::move(route);
 }
@@ -116,7 +116,7 @@ TEST_P(GoldenMixture, AgreesWithItsExpertsDivided) {
   for (const uint32_t holders : {1u, 2u, 3u}) {
     for (const std::vector<uint32_t>& cuts : {std::vector<uint32_t>{}, all_cuts}) {
       SCOPED_TRACE(StrCat(holders, " holders, cuts ", JoinNumbers(cuts)));
-      auto route = LocalRoute::Load(pack, cuts, wire::PayloadType::kF32, 64, holders);
+      auto route = LocalRoute::Load(pack, cuts, {.expert_holders = holders}, 64);
       ASSERT_TRUE(route) << route.error().ToString();
       const auto logits = route->Feed(reference_.prompt_ids, reference_.prompt_ids.size());
       ASSERT_TRUE(logits) << logits.error().ToString();
@@ -138,6 +138,25 @@ TEST_P(GoldenMixture, AgreesWithItsExpertsDivided) {
   }
 }
 
+// Groups of experts in q4 and q8 compute what all of them in one graph do.
+TEST_P(GoldenMixture, AgreesWithTheWholeInQ4AndQ8) {
+  for (const std::string weights : {"q4", "q8"}) {
+    const ScratchFolder folder;
+    const store::Pack pack = MustPack(folder, GoldenFolder(GetParam()), weights);
+    const size_t count = reference_.prompt_ids.size();
+    auto whole = LocalRoute::Load(pack, {}, {.exact = true}, 64);
+    ASSERT_TRUE(whole) << whole.error().ToString();
+    const auto expected = whole->Feed(reference_.prompt_ids, count);
+    ASSERT_TRUE(expected) << expected.error().ToString();
+    const std::vector<uint32_t> cuts = {2};
+    auto route = LocalRoute::Load(pack, cuts, {.exact = true, .expert_holders = 2}, 64);
+    ASSERT_TRUE(route) << route.error().ToString();
+    const auto logits = route->Feed(reference_.prompt_ids, count);
+    ASSERT_TRUE(logits) << logits.error().ToString();
+    EXPECT_LT(RelativeError(*logits, *expected), 1e-5) << weights;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Mixtures, GoldenMixture,
                          testing::Values("mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3",
                                          "kimi_k2"),
@@ -146,12 +165,12 @@ INSTANTIATE_TEST_SUITE_P(Mixtures, GoldenMixture,
 TEST(LocalRoute, RefusesMoreHoldersThanGroups) {
   const ScratchFolder folder;
   const store::Pack dense = MustPack(folder, GoldenFolder("llama3"));
-  const auto route = LocalRoute::Load(dense, {}, wire::PayloadType::kF32, 64, 2);
+  const auto route = LocalRoute::Load(dense, {}, {.expert_holders = 2}, 64);
   ASSERT_FALSE(route);
   EXPECT_EQ(route.error().ToString(), "invalid_argument: the model has no experts");
   const ScratchFolder other;
   const store::Pack mixture = MustPack(other, GoldenFolder("mixtral"));
-  EXPECT_FALSE(LocalRoute::Load(mixture, {}, wire::PayloadType::kF32, 64, 1000));
+  EXPECT_FALSE(LocalRoute::Load(mixture, {}, {.expert_holders = 1000}, 64));
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, GoldenModel,

@@ -1,4 +1,5 @@
 // shoal pack CHECKPOINT -o PACK: makes a pack of a Hugging Face checkpoint.
+// shoal pack MODEL.onnx -o PACK: makes one of an existing ONNX decoder.
 // shoal pack CHECKPOINT --shapes-only: says what the pack would be, without the weights.
 // shoal pack --verify PACK: reads every blob of a pack and compares its hashes.
 #include "store/pack.h"
@@ -10,6 +11,7 @@
 #include "base/str_cat.h"
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
+#include "packer/onnx_packer.h"
 #include "packer/packer.h"
 #include "packer/recipe.h"
 #include "packer/shapes.h"
@@ -22,9 +24,13 @@ namespace {
 struct PackArguments {
   std::string checkpoint;
   std::string output;
-  std::string weights = "f32";
+  std::string weights;
+  uint32_t context = 0;
   std::string name;
   std::string verify;
+
+  std::string weights_or_default() const { return weights.empty() ? "f32" : weights; }
+
   bool force = false;
   bool shapes_only = false;
 };
@@ -53,13 +59,22 @@ int VerifyPack(const std::string& folder) {
 }
 
 int MakePack(const PackArguments& arguments) {
-  if (const auto recipe = packer::Recipe::Named(arguments.weights); !recipe) {
-    return ReportUsage(StrCat("--weights: ", recipe.error().detail));
+  const bool is_onnx = packer::IsOnnx(arguments.checkpoint);
+  const std::string weights = arguments.weights_or_default();
+  if (const auto recipes = packer::Recipe::List(weights); !recipes) {
+    return ReportUsage(StrCat("--weights: ", recipes.error().detail));
+  }
+  if (is_onnx && !arguments.weights.empty()) {
+    return ReportUsage("--weights: an ONNX model's weights stay as they are");
+  }
+  if (!is_onnx && arguments.context != 0) {
+    return ReportUsage("--context: only of ONNX models; \"serve --context\" sets it otherwise");
   }
   packer::PackOptions options;
   options.checkpoint = arguments.checkpoint;
   options.pack = arguments.output;
-  options.weights = arguments.weights;
+  options.weights = is_onnx ? std::string() : weights;
+  options.context = arguments.context;
   options.name = arguments.name;
   options.force = arguments.force;
   Result<packer::PackOutcome> outcome;
@@ -69,7 +84,7 @@ int MakePack(const PackArguments& arguments) {
       bar.Show(progress.what, progress.done_bytes, progress.total_bytes);
       return true;
     };
-    outcome = packer::PackCheckpoint(options);
+    outcome = is_onnx ? packer::PackOnnx(options) : packer::PackCheckpoint(options);
   }
   if (!outcome) return ReportFailure(outcome.error());
   std::string line = StrCat(arguments.output, outcome->unchanged ? ": nothing to do" : ": packed");
@@ -82,7 +97,7 @@ int MakePack(const PackArguments& arguments) {
 
 // What the pack would be, from the configuration alone.
 int ShowShapes(const PackArguments& arguments) {
-  const auto recipe = packer::Recipe::Named(arguments.weights);
+  const auto recipe = packer::Recipe::Named(arguments.weights_or_default());
   if (!recipe) return ReportUsage(StrCat("--weights: ", recipe.error().detail));
   const auto arch = packer::ReadShapes(arguments.checkpoint);
   if (!arch) return ReportFailure(arch.error());
@@ -119,9 +134,14 @@ int RunPack(const PackArguments& arguments) {
 void AddPack(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("pack", "make a pack of a checkpoint, or verify one");
   const auto arguments = std::make_shared<PackArguments>();
-  command->add_option("checkpoint", arguments->checkpoint, "a Hugging Face model folder");
+  command->add_option("checkpoint", arguments->checkpoint,
+                      "a Hugging Face model folder, a GGUF or an ONNX file");
   command->add_option("-o,--output", arguments->output, "the pack's folder");
-  command->add_option("--weights", arguments->weights, "f32 (default), f16, q8 or q4");
+  command->add_option(
+      "--weights", arguments->weights,
+      "f32 (default), f16, q8 or q4; several, such as q4,f32, for unlike volunteers");
+  command->add_option("--context", arguments->context,
+                      "longest context of an ONNX model's pack; default: the model's");
   command->add_option("--name", arguments->name, "of the model; default: the folder's name");
   command->add_option("--verify", arguments->verify, "compare the hashes of all blobs of a pack");
   command->add_flag("--shapes-only", arguments->shapes_only,

@@ -17,6 +17,8 @@ class ProgressBar {
 
   // Draws "packing [#####     ]  52%  1.0 GiB of 2.0 GiB" when it differs from what is there.
   void Show(std::string_view what, uint64_t done_bytes, uint64_t total_bytes);
+  // Whether there is a terminal, and something on it.
+  bool is_drawn() const { return !drawn_.empty(); }
 
  private:
   bool terminal_;

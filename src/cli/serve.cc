@@ -1,4 +1,4 @@
-// shoal serve PACK: the coordinator. Prints "listening on URL" when it is ready, and how else it
+// shoal serve MODEL: the coordinator. Prints "listening on URL" when it is ready, and how else it
 // can be reached; logs to stderr, and ends after SIGTERM or SIGINT when what runs has been
 // finished.
 #include <fmt/format.h>
@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -14,11 +15,14 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/progress_bar.h"
 #include "cli/serve_flags.h"
+#include "cli/served_pack.h"
 #include "coordinator/coordinator.h"
 #include "net/address.h"
 #include "net/event_loop.h"
 #include "volunteer/node.h"
+#include "volunteer/probe.h"
 
 namespace shoal::cli {
 
@@ -84,6 +88,8 @@ Result<std::unique_ptr<volunteer::Node>> StartLender(net::EventLoop& loop,
                                                      volunteer::NodeOptions options,
                                                      uint16_t port) {
   options.url = UrlOf("127.0.0.1", port, false);
+  options.measures =
+      volunteer::ProbeMeasures({.threads = options.threads, .exact = options.engine.exact});
   return volunteer::Node::Start(
       loop, std::move(options),
       {.on_state =
@@ -100,10 +106,33 @@ Result<std::unique_ptr<volunteer::Node>> StartLender(net::EventLoop& loop,
            }});
 }
 
-int RunServe(const ServeFlags& flags) {
+// What `flags` name as the model, packed if need be. In a log every tenth of the work is a line.
+Result<fs::path> ProvidePack(const ServeFlags& flags) {
+  ProgressBar bar;
+  uint64_t tenths_told = 0;
+  ServedPackOptions options;
+  options.model = flags.model;
+  options.data = DataFolder(flags);
+  options.weights = flags.weights;
+  options.on_packing = [](const std::string& line) { spdlog::info("{}", line); };
+  options.on_progress = [&](std::string_view what, uint64_t done_bytes, uint64_t total_bytes) {
+    bar.Show(what, done_bytes, total_bytes);
+    const uint64_t tenths =
+        total_bytes == 0 ? 10 : done_bytes / std::max<uint64_t>(1, total_bytes / 10);
+    if (bar.is_drawn() || tenths == tenths_told) return;
+    tenths_told = tenths;
+    spdlog::info("{}: {} %", what, std::min<uint64_t>(100, 10 * tenths));
+  };
+  return PackToServe(options);
+}
+
+int RunServe(ServeFlags flags) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("shoal"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   RaiseDescriptorLimit();
+  auto pack = ProvidePack(flags);
+  if (!pack) return ReportFailure(pack.error());
+  flags.options.pack = *std::move(pack);
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   const auto plan = ResolveServeFlags(flags, now);
   if (!plan) return ReportFailure(plan.error());
@@ -132,7 +161,8 @@ int RunServe(const ServeFlags& flags) {
 }  // namespace
 
 void AddServe(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("serve", "serve a pack to volunteers, people and clients");
+  CLI::App* command =
+      app.add_subcommand("serve", "serve a model to volunteers, people and clients");
   const auto flags = std::make_shared<ServeFlags>();
   flags->options.pages = FindPages();
   AddServeFlags(*command, *flags);

@@ -90,7 +90,7 @@ std::vector<std::string> CertificateNames(const std::string& host) {
 }
 
 Status MakeOwnCertificate(const ServeFlags& flags, int64_t now_unix_s, ServePlan& plan) {
-  const fs::path folder = (flags.data.empty() ? DefaultDataFolder() : flags.data) / "tls";
+  const fs::path folder = DataFolder(flags) / "tls";
   ASSIGN_OR_RETURN(const net::SelfSigned own,
                    net::KeepSelfSigned(folder, CertificateNames(plan.options.host), now_unix_s));
   spdlog::info("{} certificate: {}", own.is_new ? "made a" : "keeping the", own.certificate_file);
@@ -109,7 +109,7 @@ Result<volunteer::NodeOptions> LenderOf(const ServeFlags& flags, const std::stri
   volunteer::NodeOptions lender;
   RETURN_IF_ERROR(ApplyLendFlags(flags.lend, lender));
   lender.join_secret = join_secret;
-  lender.cache.folder = (flags.data.empty() ? DefaultDataFolder() : flags.data) / "lent";
+  lender.cache.folder = DataFolder(flags) / "lent";
   lender.cache.pack = flags.options.pack;
   return lender;
 }
@@ -142,7 +142,8 @@ void AddAccessFlags(CLI::App& command, ServeFlags& flags) {
       ->check(CLI::IsMember({"self"}));
   add("--tls-cert", options.tls_certificate, "certificate chain, PEM");
   add("--tls-key", options.tls_key, "its private key, PEM");
-  add("--data", flags.data, "folder for what outlives the process, such as the certificate");
+  add("--data", flags.data,
+      "folder for what outlives the process: packs, certificate, journal of work and plan");
   add("--trusted-proxy", options.trusted_proxies,
       "address or range of a reverse proxy whose X-Forwarded fields are believed; repeatable");
   add("--allow-origin", options.allowed_origins,
@@ -157,6 +158,10 @@ void AddAccessFlags(CLI::App& command, ServeFlags& flags) {
 
 }  // namespace
 
+fs::path DataFolder(const ServeFlags& flags) {
+  return flags.data.empty() ? DefaultDataFolder() : flags.data;
+}
+
 fs::path DefaultDataFolder() {
   const auto variable = [](const char* name) -> fs::path {
     const char* const value = std::getenv(name);
@@ -169,7 +174,14 @@ fs::path DefaultDataFolder() {
 
 void AddServeFlags(CLI::App& command, ServeFlags& flags) {
   CoordinatorOptions& options = flags.options;
-  command.add_option("pack", options.pack, "the pack's folder")->required();
+  command
+      .add_option(
+          "model", flags.model,
+          "a pack, or a model folder, GGUF or ONNX file, which is packed at the first start")
+      ->required();
+  command.add_option("--weights", flags.weights, "of a pack that is made: f32, f16, q8 or q4")
+      ->check(CLI::IsMember({"f32", "f16", "q8", "q4"}))
+      ->capture_default_str();
   command.add_option("--host", options.host, "the address to listen on; 0.0.0.0: every one")
       ->capture_default_str();
   command.add_option("--port", options.port, "the port; 0: any free one")->capture_default_str();
@@ -209,6 +221,12 @@ Result<ServePlan> ResolveServeFlags(const ServeFlags& flags, int64_t now_unix_s)
   ASSIGN_OR_RETURN(options.join_secret, ReadJoinSecret(flags));
   ASSIGN_OR_RETURN(options.api_keys, ReadApiKeys(flags));
   if (flags.tls == "self") RETURN_IF_ERROR(MakeOwnCertificate(flags, now_unix_s, plan));
+  // A folder that nobody chose may belong to several servers at once.
+  if (!flags.data.empty()) {
+    options.journal = flags.data / "journal";
+  } else if (std::getenv("STATE_DIRECTORY") != nullptr) {
+    options.journal = DefaultDataFolder() / "journal";
+  }
   if (!flags.lend.memory.empty()) {
     ASSIGN_OR_RETURN(plan.lender, LenderOf(flags, options.join_secret));
     options.with_loopback = true;

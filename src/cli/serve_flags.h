@@ -17,7 +17,9 @@ namespace shoal::cli {
 
 // As written on the command line; the parts that need reading or checking.
 struct ServeFlags {
-  CoordinatorOptions options;
+  CoordinatorOptions options;  // All but the pack.
+  std::filesystem::path model;
+  std::string weights = "q4";
   std::string hop = "f32";
   std::string tls;  // "self" or empty.
   std::filesystem::path data;
@@ -36,9 +38,12 @@ struct ServePlan {
   // Of the volunteer in this process, all but the address; nothing when none is wanted.
   std::optional<volunteer::NodeOptions> lender;
 };
-// Reads the files that the flags name and makes the certificate. kInvalidArgument for flags that
-// contradict each other.
+// Reads the files that the flags name and makes the certificate. `flags.options.pack` is the pack
+// of `flags.model` by now. kInvalidArgument for flags that contradict each other.
 Result<ServePlan> ResolveServeFlags(const ServeFlags& flags, int64_t now_unix_s);
+
+// The folder of --data, or the one below.
+std::filesystem::path DataFolder(const ServeFlags& flags);
 
 // Where a coordinator keeps what must outlive it, unless --data says otherwise: $STATE_DIRECTORY
 // (as systemd sets it), $XDG_DATA_HOME/shoal, or ~/.local/share/shoal.

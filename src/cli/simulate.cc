@@ -94,17 +94,21 @@ Total RunSeeds(const simulator::Scenario& scenario, uint64_t first, uint64_t las
 }
 
 void PrintHeader() {
-  fmt::print("{:<36} {:>7} {:>7} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8} {:>9} {:>9}\n", "scenario",
-             "seeds", "failing", "sessions", "finished", "failed", "tokens", "losses", "rebuilds",
-             "loaded GB", "hops MB");
+  fmt::print(
+      "{:<36} {:>7} {:>7} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8} {:>9} {:>8} {:>7} {:>8} {:>8}\n",
+      "scenario", "seeds", "failing", "sessions", "finished", "failed", "tokens", "losses",
+      "rebuilds", "replayed", "reused", "loaded GB", "hops MB", "moved MB");
 }
 
 void PrintTotal(const std::string& name, const Total& total) {
   const simulator::Counters& c = total.counters;
-  fmt::print("{:<36} {:>7} {:>7} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8} {:>9.1f} {:>9.1f}\n", name,
-             total.seeds, total.failing, c.sessions, c.finished, c.failed, c.tokens, c.losses,
-             c.rebuilds, static_cast<double>(c.bytes_loaded) / 1e9,
-             static_cast<double>(c.bytes_relayed) / 1e6);
+  fmt::print(
+      "{:<36} {:>7} {:>7} {:>9} {:>9} {:>8} {:>8} {:>7} {:>8} {:>9} {:>8} {:>7.1f} {:>8.1f} "
+      "{:>8.1f}\n",
+      name, total.seeds, total.failing, c.sessions, c.finished, c.failed, c.tokens, c.losses,
+      c.rebuilds, c.positions_replayed, c.positions_reused,
+      static_cast<double>(c.bytes_loaded) / 1e9, static_cast<double>(c.bytes_relayed) / 1e6,
+      static_cast<double>(c.bytes_handed_over) / 1e6);
   std::fflush(stdout);
 }
 

@@ -1,7 +1,9 @@
 // `shoal simulate` as people and scripts meet it.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <string_view>
 
 #include "cli/testing.h"
 
@@ -17,8 +19,9 @@ CommandResult RunSimulate(std::vector<std::string> arguments) {
 TEST(SimulateTest, ListsThePlantedBugs) {
   const CommandResult result = RunSimulate({"--plant", "list"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* name : {"drop-rebuild", "accept-old-epoch", "stale-kv", "forget-lease",
-                           "double-send", "lose-chunk", "late-rollback", "credit-twice"}) {
+  for (const char* name :
+       {"drop-rebuild", "accept-old-epoch", "stale-kv", "forget-lease", "double-send", "lose-chunk",
+        "late-rollback", "credit-twice", "copy-beside", "lose-kv"}) {
     EXPECT_NE(result.out.find(name), std::string::npos) << name;
   }
 }
@@ -50,6 +53,34 @@ TEST(SimulateTest, ASeedRepeatsExactly) {
   const CommandResult second = RunSimulate({"chat+churn", "--seeds", "7", "--trace"});
   EXPECT_EQ(first.out, second.out);
   EXPECT_NE(RunSimulate({"chat+churn", "--seeds", "8", "--trace"}).out, first.out);
+}
+
+TEST(SimulateTest, EveryPlantedBugIsFound) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"drop-rebuild", "chat+churn"},
+      {"accept-old-epoch", "crowd+churn"},
+      {"stale-kv", "chat+churn"},
+      {"forget-lease", "chat"},
+      {"double-send", "chat"},
+      {"lose-chunk", "long-prompts"},
+      {"late-rollback", "chat+churn"},
+      {"credit-twice", "chat"},
+      {"copy-beside", "system-prompt+churn"},
+      {"lose-kv", "leaving+long-prompts"},
+  };
+  for (const auto& [plant, scenario] : cases) {
+    const CommandResult result =
+        RunSimulate({scenario, "--seeds", "1..60", "--plant", plant, "--until-found"});
+    EXPECT_EQ(result.exit_code, 1) << plant << "\n" << result.out;
+  }
+}
+
+// The checkers are silent over every scenario.
+TEST(SimulateTest, NothingFiresWithoutABug) {
+  const char* const tests = std::getenv("SHOAL_TESTS");
+  const bool is_full = tests != nullptr && std::string_view(tests) == "full";
+  const CommandResult result = RunSimulate({"all", "--seeds", is_full ? "1..200" : "1..10"});
+  EXPECT_EQ(result.exit_code, 0) << result.out;
 }
 
 }  // namespace

@@ -28,6 +28,8 @@ struct StageArguments {
   uint32_t first = 0;
   uint32_t last = 0;
   uint32_t context = 0;
+  std::string activations = "f32";
+  std::string weights;
 };
 
 json::array ValuesJson(const std::vector<onnx::ValueInfo>& values) {
@@ -112,7 +114,12 @@ int RunStage(const StageArguments& arguments) {
   if (!pack) return ReportFailure(pack.error());
   const uint32_t context =
       arguments.context != 0 ? arguments.context : pack->manifest().model.positions;
-  const auto stage = store::JoinStage(*pack, arguments.first, arguments.last, context);
+  const auto weights = store::FindWeights(pack->manifest(), arguments.weights);
+  if (!weights) return ReportUsage(StrCat("--weights: ", weights.error().detail));
+  const auto activations =
+      arguments.activations == "f16" ? store::Activations::kF16 : store::Activations::kF32;
+  const auto stage =
+      store::JoinStage(*pack, arguments.first, arguments.last, context, {*weights, activations});
   if (!stage) {
     if (stage.error().code == Code::kOutOfRange) return ReportUsage(stage.error().detail);
     return ReportFailure(stage.error());
@@ -132,6 +139,12 @@ void AddStage(CLI::App& app, int& exit_code) {
   command->add_option("-o,--output", arguments->output, "the folder to write")->required();
   command->add_option("--context", arguments->context,
                       "positions that the rotary tables cover; default: the model's");
+  command->add_option("--weights", arguments->weights,
+                      "which of the pack's, if it has several; default: the first");
+  command
+      ->add_option("--activations", arguments->activations,
+                   "what it computes in: f32, or f16 for devices that run it")
+      ->check(CLI::IsMember({"f32", "f16"}));
   command->callback([arguments, &exit_code] { exit_code = RunStage(*arguments); });
 }
 

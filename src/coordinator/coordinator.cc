@@ -23,6 +23,7 @@
 #include "net/address.h"
 #include "net/server.h"
 #include "net/static_site.h"
+#include "store/journal.h"
 #include "store/pack.h"
 
 namespace shoal {
@@ -31,6 +32,10 @@ namespace {
 
 constexpr uint32_t kPositionsDefaultMax = 8192;
 constexpr Micros kDrainLimit = 30 * kSecond;
+// Assignments are counted from a number that grows from start to start, so that whoever comes back
+// after a restart takes the first one for new and forgets sessions that nobody knows any more.
+constexpr int64_t kGenerationsSince = 1'750'000'000;
+constexpr int64_t kGenerationsPerSecond = 16;
 // Bursts, as parts of a minute's requests: pages and clients send several at once.
 constexpr uint32_t kBurstDivisor = 4;
 // A volunteer's frame holds rows of hidden states; the least leaves room for any profile.
@@ -60,8 +65,28 @@ Result<Gate::Options> GateOptions(const CoordinatorOptions& options) {
   return gate;
 }
 
+// Opens the journal, if one is wanted, and says what was cut off.
+Result<std::unique_ptr<store::Journal>> OpenJournal(const CoordinatorOptions& options,
+                                                    const store::Manifest& manifest) {
+  if (options.journal.empty()) return nullptr;
+  const std::string model = StrCat(manifest.name, " ", manifest.variants.front().blocks.size(), " ",
+                                   manifest.variants.front().weights);
+  ASSIGN_OR_RETURN(store::Journal journal, store::Journal::Open(options.journal, model));
+  const size_t cut = journal.past().open.size();
+  if (cut > 0) spdlog::warn("{} answers were cut off when the last process ended", cut);
+  return std::make_unique<store::Journal>(std::move(journal));
+}
+
+std::vector<swarm::ExpectedStage> ExpectedOf(const store::JournalState& past) {
+  std::vector<swarm::ExpectedStage> stages;
+  for (const store::JournalStage& stage : past.plan) {
+    stages.push_back({stage.pipeline, {stage.first, stage.last}, stage.holders});
+  }
+  return stages;
+}
+
 Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
-                        const CoordinatorOptions& options) {
+                        const CoordinatorOptions& options, store::Journal* journal) {
   swarm::Config config;
   config.blocks = BlockCostsOf(manifest, options.f16_hops ? 2 : 4);
   config.mixtures = ExpertLayersOf(manifest, options.f16_hops ? 2 : 4);
@@ -69,6 +94,8 @@ Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
   config.vocab = manifest.model.vocab;
   config.hidden = manifest.model.hidden;
   config.positions = positions;
+  // A chunk is never longer than the context: volunteers refuse an assignment that says so.
+  config.chunk_rows = std::min(config.chunk_rows, positions);
   config.stages_min =
       std::min<uint32_t>(options.stages_min, static_cast<uint32_t>(config.blocks.size()));
   config.sessions_max = options.limits.answers;
@@ -77,6 +104,10 @@ Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
   Hub::Options out;
   out.frame_bytes_max =
       std::clamp<size_t>(2 * rows_bytes, kFrameBytesMin, wire::kLimits.frame_bytes);
+  config.first_generation =
+      static_cast<uint32_t>((UnixSeconds() - kGenerationsSince) * kGenerationsPerSecond);
+  out.journal = journal;
+  if (journal != nullptr) config.expected = ExpectedOf(journal->past());
   out.swarm = std::move(config);
   out.volunteers_max = options.limits.volunteers;
   out.first_session = (RandomU64() >> 12 << 16) + 1;
@@ -103,13 +134,16 @@ Door DoorOf(std::string_view path) {
 
 struct Coordinator::Impl {
   Impl(net::EventLoop& event_loop, store::Pack opened, TextSide text_side, uint32_t positions,
-       const CoordinatorOptions& options, Gate::Options gate_options, Trace trace)
+       const CoordinatorOptions& options, Gate::Options gate_options, Trace trace,
+       std::unique_ptr<store::Journal> opened_journal)
       : loop(event_loop),
+        journal(std::move(opened_journal)),
         pack(std::move(opened)),
         text(std::move(text_side)),
         gate(std::move(gate_options)),
         library(pack, positions),
-        hub(loop, library, std::move(trace), HubOptions(pack.manifest(), positions, options)),
+        hub(loop, library, std::move(trace),
+            HubOptions(pack.manifest(), positions, options, journal.get())),
         api(hub, DescribeModel(pack, positions, text, UnixSeconds()), text.tokenizer.get(),
             text.chat_template ? &*text.chat_template : nullptr,
             {.unix_seconds = UnixSeconds,
@@ -177,6 +211,7 @@ struct Coordinator::Impl {
   }
 
   net::EventLoop& loop;
+  std::unique_ptr<store::Journal> journal;  // Null unless asked for.
   store::Pack pack;
   TextSide text;
   Gate gate;
@@ -212,8 +247,9 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Start(net::EventLoop& loop,
   if (!options.trace.empty()) {
     ASSIGN_OR_RETURN(trace, Trace::Open(options.trace));
   }
+  ASSIGN_OR_RETURN(auto journal, OpenJournal(options, pack.manifest()));
   auto impl = std::make_unique<Impl>(loop, std::move(pack), std::move(text), positions, options,
-                                     std::move(gate), std::move(trace));
+                                     std::move(gate), std::move(trace), std::move(journal));
   Impl* const raw = impl.get();
   net::ServerOptions server;
   server.host = options.host;

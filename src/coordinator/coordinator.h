@@ -44,9 +44,10 @@ struct CoordinatorOptions {
   uint32_t stages_min = 1;
   // Least volunteers over which every layer's experts are divided; 0: only where memory demands it.
   uint32_t expert_holders = 0;
-  uint32_t positions = 0;  // Context served; 0: the model's, at most 8192.
-  bool f16_hops = false;   // Hidden states cross the network in half precision.
-  std::string trace;       // A file to append the trace to; empty: none.
+  uint32_t positions = 0;         // Context served; 0: the model's, at most 8192.
+  bool f16_hops = false;          // Hidden states cross the network in half precision.
+  std::filesystem::path journal;  // A file for what outlives the process; empty: nothing does.
+  std::string trace;              // A file to append the trace to; empty: none.
 };
 
 class Coordinator {

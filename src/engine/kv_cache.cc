@@ -9,14 +9,15 @@
 
 namespace shoal::engine {
 
-uint64_t KvBytesPerPosition(const KvLayout& layout) {
-  uint64_t floats = 0;
-  for (const size_t width : layout) floats += 2 * width;
-  return floats * sizeof(float);
+uint64_t KvBytesPerPosition(const KvLayout& layout, KvFormat format) {
+  uint64_t bytes = 0;
+  for (const size_t width : layout) bytes += 2 * uint64_t{KvRowBytes(format, width)};
+  return bytes;
 }
 
-KvCache::KvCache(const KvLayout& layout, uint32_t capacity) : capacity_(capacity) {
-  for (const size_t width : layout) layers_.push_back({width, {}, {}});
+KvCache::KvCache(const KvLayout& layout, KvFormat format, uint32_t capacity)
+    : format_(format), capacity_(capacity) {
+  for (const size_t width : layout) layers_.push_back({width, KvRowBytes(format, width), {}, {}});
 }
 
 void KvCache::Reserve(uint32_t positions) {
@@ -27,12 +28,19 @@ void KvCache::Reserve(uint32_t positions) {
   tier_ = static_cast<uint32_t>(std::min<uint64_t>(tier, capacity_));
   for (Layer& layer : layers_) {
     // Not resize: that may take twice the memory.
-    for (std::vector<float>* rows : {&layer.keys, &layer.values}) {
-      std::vector<float> grown(tier_ * layer.width);
-      std::copy_n(rows->begin(), length_ * layer.width, grown.begin());
+    for (std::vector<uint8_t>* rows : {&layer.keys, &layer.values}) {
+      std::vector<uint8_t> grown(tier_ * layer.row_bytes);
+      std::copy_n(rows->begin(), length_ * layer.row_bytes, grown.begin());
       *rows = std::move(grown);
     }
   }
+}
+
+void KvCache::Store(size_t layer, uint32_t position, const float* keys, const float* values) {
+  Layer& own = layers_[layer];
+  CHECK(position < tier_);
+  StoreKvRow(format_, {keys, own.width}, own.keys.data() + position * own.row_bytes);
+  StoreKvRow(format_, {values, own.width}, own.values.data() + position * own.row_bytes);
 }
 
 void KvCache::Commit(uint32_t length) {
@@ -43,10 +51,13 @@ void KvCache::Commit(uint32_t length) {
 ByteVector KvCache::Export(uint32_t from, uint32_t to) const {
   CHECK(from <= to && to <= length_);
   ByteVector bytes;
+  std::vector<float> scratch;
   for (uint32_t position = from; position < to; ++position) {
     for (const Layer& layer : layers_) {
-      for (const std::vector<float>* rows : {&layer.keys, &layer.values}) {
-        const auto* row = reinterpret_cast<const uint8_t*>(rows->data() + position * layer.width);
+      scratch.resize(layer.width);
+      for (const std::vector<uint8_t>* rows : {&layer.keys, &layer.values}) {
+        const auto* const row = reinterpret_cast<const uint8_t*>(
+            RowsOf(layer, *rows).Read(position, 0, layer.width, scratch.data()));
         bytes.insert(bytes.end(), row, row + layer.width * sizeof(float));
       }
     }
@@ -57,16 +68,18 @@ ByteVector KvCache::Export(uint32_t from, uint32_t to) const {
 Status KvCache::Import(uint32_t to, Bytes bytes) {
   CHECK(length_ <= to);
   Reserve(to);
+  std::vector<float> row;
   for (uint32_t position = length_; position < to; ++position) {
     for (Layer& layer : layers_) {
-      for (std::vector<float>* rows : {&layer.keys, &layer.values}) {
-        const std::span<float> row(rows->data() + position * layer.width, layer.width);
-        std::memcpy(row.data(), bytes.data(), row.size_bytes());
-        bytes = bytes.subspan(row.size_bytes());
+      row.resize(layer.width);
+      for (std::vector<uint8_t>* rows : {&layer.keys, &layer.values}) {
+        std::memcpy(row.data(), bytes.data(), row.size() * sizeof(float));
+        bytes = bytes.subspan(row.size() * sizeof(float));
         if (!AllFinite(row)) {
           return Fail(Code::kInvalidArgument, StrCat("the cache of position ", position,
                                                      " holds a value that is not finite"));
         }
+        StoreKvRow(format_, row, rows->data() + position * layer.row_bytes);
       }
     }
   }

@@ -19,6 +19,7 @@ constexpr Operator kOperators[] = {
     {"", "Cast", PlanCast},
     {"", "Concat", PlanConcat},
     {"", "Div", PlanDiv},
+    {"", "Erf", PlanErf},
     {"", "Gather", PlanGather},
     {"", "GatherElements", PlanGatherElements},
     {"", "Gelu", PlanGelu},
@@ -34,6 +35,7 @@ constexpr Operator kOperators[] = {
     {"", "SimplifiedLayerNormalization", PlanRmsNorm},
     {"", "Slice", PlanSlice},
     {"", "Softmax", PlanSoftmax},
+    {"", "Sqrt", PlanSqrt},
     {"", "Tanh", PlanTanh},
     {"", "TopK", PlanTopK},
     {"", "Transpose", PlanTranspose},
@@ -41,6 +43,7 @@ constexpr Operator kOperators[] = {
     {"com.microsoft", "GroupQueryAttention", PlanAttention},
     {"com.microsoft", "MatMulNBits", PlanMatMulNBits},
     {"com.microsoft", "MoE", PlanExperts},
+    {"com.microsoft", "QMoE", PlanBlockExperts},
 };
 
 // The attribute if it is there and of type T; null if it is not there.

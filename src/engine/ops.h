@@ -51,6 +51,7 @@ struct StageFacts {
   std::vector<uint32_t> kv_blocks;   // Of each layer in kv_layout; ascending.
   uint32_t positions_max = 0;        // Rotary tables lower it.
   uint32_t vocabulary = UINT32_MAX;  // Look-ups of tokens lower it.
+  size_t head_size_max = 0;          // Of the attention's heads.
   uint64_t block_row_bytes = 0;      // The largest BlockRows::BytesPerRow of a product.
 };
 
@@ -113,6 +114,8 @@ Result<PlannedNode> PlanAdd(const NodeContext& context);
 Result<PlannedNode> PlanMul(const NodeContext& context);
 Result<PlannedNode> PlanSigmoid(const NodeContext& context);
 Result<PlannedNode> PlanTanh(const NodeContext& context);
+Result<PlannedNode> PlanErf(const NodeContext& context);
+Result<PlannedNode> PlanSqrt(const NodeContext& context);
 Result<PlannedNode> PlanGelu(const NodeContext& context);
 Result<PlannedNode> PlanCast(const NodeContext& context);
 Result<PlannedNode> PlanMatMul(const NodeContext& context);
@@ -139,6 +142,7 @@ Result<PlannedNode> PlanTopK(const NodeContext& context);
 Result<PlannedNode> PlanGatherElements(const NodeContext& context);
 Result<PlannedNode> PlanScatterElements(const NodeContext& context);
 Result<PlannedNode> PlanExperts(const NodeContext& context);
+Result<PlannedNode> PlanBlockExperts(const NodeContext& context);
 
 // The dims before the last one as one count, and the last one, which must not grow: what the
 // row-wise operators work on.

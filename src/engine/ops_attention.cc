@@ -5,6 +5,7 @@
 // makes sure that the graph means the same: past.{b} goes in, present.{b} comes out.
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "base/str_cat.h"
 #include "engine/kernels/attention.h"
@@ -52,14 +53,13 @@ class AttentionStep : public Step {
   void Run(RunFrame& frame) const override {
     const size_t kv_width = shape_.KvWidth();
     const size_t query_width = shape_.QueryWidth();
+    std::vector<float> key;
     // All keys and values first: a row attends to the earlier rows of its session in this call.
     for (size_t r = 0; r < frame.rows.size(); ++r) {
       const RowPlace& row = frame.rows[r];
-      float* key = row.cache->Keys(layer_) + row.position * kv_width;
-      float* value = row.cache->Values(layer_) + row.position * kv_width;
-      std::copy_n(frame.data[key_] + r * kv_width, kv_width, key);
-      std::copy_n(frame.data[value_] + r * kv_width, kv_width, value);
-      RotateRow(row.position, shape_.kv_heads, key);
+      key.assign(frame.data[key_] + r * kv_width, frame.data[key_] + (r + 1) * kv_width);
+      RotateRow(row.position, shape_.kv_heads, key.data());
+      row.cache->Store(layer_, row.position, key.data(), frame.data[value_] + r * kv_width);
     }
     // Then every key-value head of every row, spread over tasks that have scores of their own.
     const size_t units = frame.rows.size() * shape_.kv_heads;
@@ -255,6 +255,7 @@ Result<PlannedNode> PlanAttention(const NodeContext& context) {
   const size_t layer = context.facts.kv_layout.size();
   context.facts.kv_layout.push_back(shape.KvWidth());
   context.facts.kv_blocks.push_back(block);
+  context.facts.head_size_max = std::max(context.facts.head_size_max, shape.head_size);
   PlannedNode planned;
   planned.shape = context.inputs[kQuery]->shape;
   planned.step = std::make_unique<AttentionStep>(shape, tables, context.inputs[kQuery]->id,

@@ -169,6 +169,16 @@ Result<PlannedNode> PlanTanh(const NodeContext& context) {
   return PlanUnary(Unary::kTanh, context);
 }
 
+Result<PlannedNode> PlanErf(const NodeContext& context) {
+  RETURN_IF_ERROR(context.Expect(1, 1, 1, {}));
+  return PlanUnary(Unary::kErf, context);
+}
+
+Result<PlannedNode> PlanSqrt(const NodeContext& context) {
+  RETURN_IF_ERROR(context.Expect(1, 1, 1, {}));
+  return PlanUnary(Unary::kSqrt, context);
+}
+
 Result<PlannedNode> PlanGelu(const NodeContext& context) {
   RETURN_IF_ERROR(context.Expect(1, 1, 1, {"approximate"}));
   ASSIGN_OR_RETURN(const std::string approximate, context.Text("approximate", "none"));

@@ -1,4 +1,4 @@
-// Operators by which a mixture chooses its experts, and the mixture itself.
+// Operators by which a mixture chooses its experts.
 //
 // Indices are held as floats, which are exact below 2^24; only the operators here read them.
 #include <algorithm>
@@ -6,8 +6,6 @@
 #include <numeric>
 
 #include "base/str_cat.h"
-#include "engine/kernels/experts.h"
-#include "engine/kernels/widen.h"
 #include "engine/ops.h"
 
 namespace shoal::engine {
@@ -120,81 +118,6 @@ Status CheckLastAxis(const NodeContext& context, const Value& x, int64_t otherwi
   return {};
 }
 
-class ExpertsStep : public Step {
- public:
-  ExpertsStep(const ExpertShape& shape, const ExpertStack& in, const ExpertStack& out_stack,
-              ValueId x, ValueId scores, Extent rows, ValueId out)
-      : shape_(shape),
-        in_(in),
-        out_stack_(out_stack),
-        x_(x),
-        scores_(scores),
-        rows_(rows),
-        out_(out) {}
-
-  void Run(RunFrame& frame) const override {
-    Experts(shape_, in_, out_stack_, frame.data[x_], frame.data[scores_], rows_.In(frame.counts),
-            frame.data[out_], *frame.parallel);
-  }
-
- private:
-  ExpertShape shape_;
-  ExpertStack in_;
-  ExpertStack out_stack_;
-  ValueId x_;
-  ValueId scores_;
-  Extent rows_;
-  ValueId out_;
-};
-
-// A stack [experts, outputs, inputs] and its bias [experts, outputs], which may be omitted.
-Result<ExpertStack> ReadStack(const NodeContext& context, size_t index, size_t experts,
-                              size_t outputs, size_t inputs) {
-  ASSIGN_OR_RETURN(const Weight* weight, context.Constant(index));
-  if (!IsWeightType(weight->type) ||
-      weight->dims != std::vector<size_t>{experts, outputs, inputs}) {
-    return Invalid(StrCat("weight ", weight->name, " must be f32, f16 or bf16 [", experts, ", ",
-                          outputs, ", ", inputs, "]"));
-  }
-  ExpertStack stack{weight->bytes.data(), weight->type, nullptr};
-  if (index + 1 >= context.inputs.size() || context.inputs[index + 1] == nullptr) return stack;
-  ASSIGN_OR_RETURN(const Weight* bias, context.Constant(index + 1));
-  if (bias->dims != std::vector<size_t>{experts, outputs}) {
-    return Invalid(StrCat("bias ", bias->name, " must be [", experts, ", ", outputs, "]"));
-  }
-  ASSIGN_OR_RETURN(const std::span<const float> floats, context.weights.AsFloats(*bias));
-  stack.bias = floats.data();
-  return stack;
-}
-
-Result<ExpertShape> ReadExpertShape(const NodeContext& context, size_t hidden) {
-  ExpertShape shape;
-  shape.hidden = hidden;
-  ASSIGN_OR_RETURN(const Weight* in, context.Constant(2));
-  if (in->dims.size() != 3 || in->dims[1] % 2 != 0 || in->dims[0] > kTopKWidthMax) {
-    return Invalid(StrCat("weight ", in->name, " must be [experts, 2 * inner, hidden]"));
-  }
-  shape.experts = in->dims[0];
-  shape.inner = in->dims[1] / 2;
-  ASSIGN_OR_RETURN(const int64_t chosen, context.Int("k", 1));
-  if (chosen < 1 || static_cast<uint64_t>(chosen) > shape.experts) {
-    return Invalid(StrCat("k is ", chosen, " of ", shape.experts, " experts"));
-  }
-  shape.chosen = static_cast<size_t>(chosen);
-  ASSIGN_OR_RETURN(shape.alpha, context.Float("activation_alpha", 1.0f));
-  ASSIGN_OR_RETURN(shape.beta, context.Float("activation_beta", 0.0f));
-  ASSIGN_OR_RETURN(shape.limit, context.Float("swiglu_limit", 0.0f));
-  ASSIGN_OR_RETURN(const std::string activation, context.Text("activation_type", "relu"));
-  ASSIGN_OR_RETURN(const int64_t fusion, context.Int("swiglu_fusion", 0));
-  ASSIGN_OR_RETURN(const int64_t normalise, context.Int("normalize_routing_weights", 0));
-  if (activation != "swiglu" || fusion != 1 || normalise != 0) {
-    return Unsupported(
-        "only activation_type swiglu with swiglu_fusion 1 and without "
-        "normalize_routing_weights");
-  }
-  return shape;
-}
-
 }  // namespace
 
 Result<PlannedNode> PlanTopK(const NodeContext& context) {
@@ -248,31 +171,6 @@ Result<PlannedNode> PlanScatterElements(const NodeContext& context) {
   planned.shape = x->shape;
   planned.step = std::make_unique<ScatterElementsStep>(
       x->id, indices->id, updates->id, rows, indices->shape.back().factor, context.output);
-  return planned;
-}
-
-Result<PlannedNode> PlanExperts(const NodeContext& context) {
-  RETURN_IF_ERROR(
-      context.Expect(5, 6, 1,
-                     {"k", "activation_type", "swiglu_fusion", "normalize_routing_weights",
-                      "activation_alpha", "activation_beta", "swiglu_limit"}));
-  ASSIGN_OR_RETURN(const Value* x, context.Computed(0));
-  ASSIGN_OR_RETURN(const Value* scores, context.Computed(1));
-  ASSIGN_OR_RETURN(const RowsOf rows, SplitLastDim(x->shape));
-  ASSIGN_OR_RETURN(const ExpertShape shape, ReadExpertShape(context, rows.width));
-  ASSIGN_OR_RETURN(const RowsOf score_rows, SplitLastDim(scores->shape));
-  if (score_rows.rows != rows.rows || score_rows.width != shape.experts) {
-    return Invalid(StrCat("scores of shape ", ToString(scores->shape), " for rows of ",
-                          ToString(x->shape), " and ", shape.experts, " experts"));
-  }
-  ASSIGN_OR_RETURN(const ExpertStack in,
-                   ReadStack(context, 2, shape.experts, 2 * shape.inner, shape.hidden));
-  ASSIGN_OR_RETURN(const ExpertStack out,
-                   ReadStack(context, 4, shape.experts, shape.hidden, shape.inner));
-  PlannedNode planned;
-  planned.shape = x->shape;
-  planned.step =
-      std::make_unique<ExpertsStep>(shape, in, out, x->id, scores->id, rows.rows, context.output);
   return planned;
 }
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <numbers>
 
+#include "base/random.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/experts.h"
 #include "engine/kernels/log.h"
@@ -163,12 +165,99 @@ TEST(Experts, WeighTheChosenAndSkipTheOthers) {
   const float x = 1;
   float out = 0;
   Serial serial;
-  Experts(shape, {reinterpret_cast<const uint8_t*>(in.data()), DType::kF32, nullptr},
-          {reinterpret_cast<const uint8_t*>(down.data()), DType::kF32, nullptr}, &x, scores.data(),
-          1, &out, serial);
+  Experts(shape, {.data = reinterpret_cast<const uint8_t*>(in.data())},
+          {.data = reinterpret_cast<const uint8_t*>(down.data())}, nullptr, &x, scores.data(), 1,
+          &out, serial);
   const double first = 10 * (1 / (1 + std::exp(-2.0))) * (2 + 1);
   const double second = 100 * (3 / (1 + std::exp(-2.0 * 3))) * (3 + 1);
   EXPECT_NEAR(out, 0.25 * first + 0.75 * second, 1e-3);
+}
+
+float Between(Random& random, double most) {
+  return static_cast<float>(most * (2 * random.NextDouble() - 1));
+}
+
+// A stack of experts in blocks, and the same weights as floats.
+struct BlockStack {
+  BlockStack(BlockFormat format, size_t experts, size_t outputs, size_t inputs, Random& random)
+      : floats(experts * outputs * inputs), bias(experts * outputs) {
+    ByteVector codes(floats.size() / kBlockValues * BlockCodeBytes(format));
+    std::vector<uint16_t> scales(floats.size() / kBlockValues);
+    for (float& value : floats) value = Between(random, 1);
+    for (float& value : bias) value = Between(random, 1);
+    QuantizeRow(format, floats, codes, scales);
+    DequantizeRow(format, codes, scales, floats);
+    matrix = std::make_unique<BlockMatrix>(format, experts * outputs, inputs, codes, scales);
+  }
+  ExpertStack InBlocks() const { return {.blocks = matrix.get(), .bias = bias.data()}; }
+  ExpertStack InFloats() const {
+    return {.data = reinterpret_cast<const uint8_t*>(floats.data()), .bias = bias.data()};
+  }
+
+  std::vector<float> floats, bias;
+  std::unique_ptr<BlockMatrix> matrix;
+};
+
+class BlockExperts : public testing::TestWithParam<BlockFormat> {
+ protected:
+  static constexpr ExpertShape kShape{
+      .experts = 5, .hidden = 64, .inner = 32, .chosen = 2, .alpha = 1.7f, .beta = 1, .limit = 7};
+  static constexpr size_t kRows = 9;
+
+  BlockExperts() : x_(kRows * kShape.hidden), scores_(kRows * kShape.experts) {
+    for (float& value : x_) value = Between(random_, 1);
+    for (float& value : scores_) value = Between(random_, 3);
+  }
+
+  // Rows [first, first + count).
+  std::vector<float> Run(const ExpertStack& in, const ExpertStack& out, const BlockKernels* kernels,
+                         size_t first = 0, size_t count = kRows) {
+    std::vector<float> result(count * kShape.hidden);
+    Serial serial;
+    Experts(kShape, in, out, kernels, x_.data() + first * kShape.hidden,
+            scores_.data() + first * kShape.experts, count, result.data(), serial);
+    return result;
+  }
+
+  Random random_{11};
+  std::vector<float> x_, scores_;
+};
+
+TEST_P(BlockExperts, GiveWhatTheirWeightsGiveAsFloats) {
+  const BlockStack in(GetParam(), kShape.experts, 2 * kShape.inner, kShape.hidden, random_);
+  const BlockStack out(GetParam(), kShape.experts, kShape.hidden, kShape.inner, random_);
+  const std::vector<float> expected = Run(in.InFloats(), out.InFloats(), nullptr);
+  const std::vector<float> exact = Run(in.InBlocks(), out.InBlocks(), nullptr);
+  const std::vector<float> rounded = Run(in.InBlocks(), out.InBlocks(), BlockKernelsHere().back());
+  float largest = 0;
+  for (const float value : expected) largest = std::max(largest, std::fabs(value));
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_NEAR(exact[i], expected[i], 1e-5 * largest) << i;
+    ASSERT_NEAR(rounded[i], expected[i], 0.02 * largest) << i;
+  }
+}
+
+TEST_P(BlockExperts, HaveTheSameBitsAloneAndWithEveryKernel) {
+  const BlockStack in(GetParam(), kShape.experts, 2 * kShape.inner, kShape.hidden, random_);
+  const BlockStack out(GetParam(), kShape.experts, kShape.hidden, kShape.inner, random_);
+  const std::vector<float> expected = Run(in.InBlocks(), out.InBlocks(), &ScalarBlockKernels());
+  for (const BlockKernels* kernels : BlockKernelsHere()) {
+    EXPECT_EQ(Run(in.InBlocks(), out.InBlocks(), kernels), expected) << kernels->name;
+    for (size_t row = 0; row < kRows; ++row) {
+      const auto first = expected.begin() + static_cast<ptrdiff_t>(row * kShape.hidden);
+      EXPECT_EQ(Run(in.InBlocks(), out.InBlocks(), kernels, row, 1),
+                std::vector<float>(first, first + kShape.hidden))
+          << kernels->name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, BlockExperts,
+                         testing::Values(BlockFormat::kQ4, BlockFormat::kQ8));
+
+KvRows RowsOf(const std::vector<float>& values, size_t width) {
+  const auto* const data = reinterpret_cast<const uint8_t*>(values.data());
+  return {KvFormat::kF32, data, width, width * sizeof(float)};
 }
 
 // Keys are all alike, so that the softmax is even over what is attended to.
@@ -176,11 +265,11 @@ TEST(AttendHeads, SeesOnlyTheWindowAndTheSink) {
   AttentionShape shape{.heads = 1, .kv_heads = 1, .head_size = 1};
   const std::vector<float> keys(5, 0.0f);
   const std::vector<float> values = {100, 100, 1, 2, 3};
-  std::vector<float> scores(6);
+  std::vector<float> scores(AttentionScratch(shape, 5));
   const float query = 1;
   float out = 0;
   const auto attend = [&] {
-    AttendHeads(shape, &query, keys.data(), values.data(), 5, 0, 1, scores.data(), &out);
+    AttendHeads(shape, &query, RowsOf(keys, 1), RowsOf(values, 1), 5, 0, 1, scores.data(), &out);
     return out;
   };
   EXPECT_NEAR(attend(), 206.0f / 5, 1e-5);

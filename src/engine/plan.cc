@@ -262,7 +262,7 @@ Status Planner::FindOutputs() {
   shape.vocab_size = shape.takes_tokens ? facts_.vocabulary : 0;
   shape.layers = static_cast<uint32_t>(facts_.kv_layout.size());
   shape.positions_max = facts_.positions_max;
-  shape.kv_bytes_per_position = KvBytesPerPosition(facts_.kv_layout);
+  shape.kv_bytes_per_position = KvBytesPerPosition(facts_.kv_layout, options_.kv_format);
   shape.weight_bytes = plan_.weights.stored_bytes();
   return {};
 }
@@ -320,6 +320,7 @@ Result<Plan> Planner::Run() {
   RETURN_IF_ERROR(FindOutputs());
   RETURN_IF_ERROR(AssignBuffers());
   plan_.kv_layout = std::move(facts_.kv_layout);
+  plan_.head_size_max = facts_.head_size_max;
   plan_.block_row_bytes = facts_.block_row_bytes;
   return std::move(plan_);
 }

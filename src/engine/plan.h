@@ -53,6 +53,8 @@ struct Plan {
   // Where the values of a row come in, in their order; none if the stage takes tokens.
   std::vector<RowBuffer> inputs;
   std::vector<RowBuffer> outputs;
+  // Of the attention's heads.
+  size_t head_size_max = 0;
   // What one row takes in int8, at most.
   uint64_t block_row_bytes = 0;
 };

@@ -117,9 +117,10 @@ TEST(Plan, SharesBuffers) {
 }
 
 TEST(Plan, NamesTheUnknownOperator) {
-  EXPECT_THAT(LoadError(Small({MakeNode("Erf", "block.1.erf", {"hidden.1"}, {"hidden.2"})}, {})),
-              HasSubstr("unimplemented: loading a stage: node \"block.1.erf\" (ai.onnx.Erf): this "
-                        "operator is not supported"));
+  EXPECT_THAT(
+      LoadError(Small({MakeNode("Conv", "block.1.conv", {"hidden.1"}, {"hidden.2"})}, {})),
+      HasSubstr("unimplemented: loading a stage: node \"block.1.conv\" (ai.onnx.Conv): this "
+                "operator is not supported"));
   EXPECT_THAT(
       LoadError(Small(
           {MakeNode("MatMulNBits", "q", {"hidden.1"}, {"hidden.2"}, {}, "com.microsoft")}, {})),

@@ -148,7 +148,7 @@ Status Stage::Impl::PrepareBuffers(std::span<const Row> rows, const Input& input
   // Several tasks a thread, since rows attend to more and more positions.
   const size_t threads = frame.parallel->threads();
   frame.tasks = threads == 1 ? 1 : 4 * threads;
-  frame.scores_per_task = size_t{positions} + 1;  // And a sink.
+  frame.scores_per_task = size_t{positions} + 1 + plan.head_size_max;
   const size_t scores_needed = frame.tasks * frame.scores_per_task;
   if (scores.size() < scores_needed) scores.resize(scores_needed);
   frame.rows = places;
@@ -255,7 +255,8 @@ Status Stage::Open(SessionId session, uint32_t capacity_positions) {
                        " that this stage has for sessions"));
   }
   impl_->positions_reserved = positions;
-  impl_->sessions.emplace(session, Session{KvCache(impl_->plan.kv_layout, capacity_positions), 0});
+  impl_->sessions.emplace(
+      session, Session{KvCache(impl_->plan.kv_layout, options.kv_format, capacity_positions), 0});
   return {};
 }
 
@@ -302,7 +303,7 @@ Status Stage::ImportKv(SessionId session, uint32_t from, uint32_t to, Bytes byte
                 StrCat("an import of positions ", from, " to ", to, " into session ", session.value,
                        ", opened for ", cache.capacity()));
   }
-  const uint64_t expected = (to - from) * impl_->plan.shape.kv_bytes_per_position;
+  const uint64_t expected = (to - from) * KvBytesPerPosition(impl_->plan.kv_layout, KvFormat::kF32);
   if (bytes.size() != expected) {
     return Fail(Code::kInvalidArgument,
                 StrCat(to - from, " positions take ", expected, " bytes, not ", bytes.size()));

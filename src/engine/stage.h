@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "engine/kernels/kv_rows.h"
 #include "engine/parallel.h"
 #include "onnx/model.h"
 
@@ -55,6 +56,8 @@ struct StageOptions {
   // Multiply q4 and q8 weights with float activations. Else activations are rounded to int8 in
   // blocks of 32 (kernels/block_rows.h), which is several times as fast.
   bool exact = false;
+  // How sessions' keys and values are kept (kernels/kv_rows.h); f32 is exact.
+  KvFormat kv_format = KvFormat::kF32;
   // What loops are spread over; null for the caller's thread alone. Must outlive the stage. The
   // result does not depend on it.
   Parallel* parallel = nullptr;
@@ -82,7 +85,7 @@ struct StageShape {
   uint32_t vocab_size = 0;  // Token ids are below this; 0 unless takes_tokens.
   uint32_t layers = 0;      // With a KV cache of their own.
   uint32_t positions_max = 0;
-  uint64_t kv_bytes_per_position = 0;  // Of one session, all layers.
+  uint64_t kv_bytes_per_position = 0;  // Of one session, all layers, in the options' kv_format.
   uint64_t weight_bytes = 0;           // As stored.
 };
 
@@ -140,9 +143,10 @@ class Stage {
   // How many positions the session has cached, which is the next row's position. kNotFound.
   Result<uint32_t> Position(SessionId session) const;
 
-  // The cache of positions [from, to): float32 [to - from, layers, 2 (key, value), kv heads, head
-  // size], little-endian, layers in the order of their blocks, keys after rotation. Exports of
-  // neighbouring ranges put end to end are the export of both.
+  // The cache of positions [from, to) as float32, whatever the options' kv_format: [to - from,
+  // layers, 2 (key, value), kv heads, head size], little-endian, layers in the order of their
+  // blocks, keys after rotation. Exports of neighbouring ranges put end to end are the export of
+  // both.
   // kNotFound; kOutOfRange unless from <= to <= Position(session).
   Result<ByteVector> ExportKv(SessionId session, uint32_t from, uint32_t to) const;
   // The reverse: appends positions [from, to) to a session that has exactly `from`, else

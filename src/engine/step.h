@@ -30,7 +30,7 @@ struct RunFrame {
   std::span<const int32_t> tokens;      // [rows], empty in a stage that takes hidden states.
   std::span<const int32_t> logit_rows;  // [selected], ascending.
   size_t tasks = 1;                     // Into how many a loop that needs scores is cut.
-  size_t scores_per_task = 0;           // One more than the positions that any row attends to.
+  size_t scores_per_task = 0;           // The largest AttentionScratch of any row.
   std::span<float> scores;              // Scratch: [tasks, scores_per_task].
   std::vector<float*> data;             // Of every value, by its id; null if it has no buffer.
   Parallel* parallel = nullptr;

@@ -1,5 +1,7 @@
 #include "engine/weights.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/str_cat.h"
 #include "engine/kernels/widen.h"
@@ -97,11 +99,39 @@ Result<const BlockMatrix*> WeightTable::AsBlocks(const Weight& codes, const Weig
     }
   }
   Unload(scales);
-  RETURN_IF_ERROR(Load(codes));
-  Blocks& made = blocks_.emplace_back(codes.external.value_or(onnx::ExternalData{}),
-                                      BlockMatrix(format, n, k, codes.bytes, halves));
-  Unload(codes);
-  return &made.matrix;
+  BlockMatrix matrix(format, n, k);
+  RETURN_IF_ERROR(FillBlocks(codes, halves, matrix));
+  return &blocks_.emplace_back(codes.external.value_or(onnx::ExternalData{}), std::move(matrix))
+              .matrix;
+}
+
+// Some tiles at a time, so that no large weight is in memory twice.
+Status WeightTable::FillBlocks(const Weight& codes, std::span<const uint16_t> scales,
+                               BlockMatrix& matrix) {
+  constexpr size_t kPieceBytes = 1 << 20;
+  const size_t row_bytes = matrix.blocks() * BlockCodeBytes(matrix.format());
+  const size_t tiles = std::max<size_t>(1, kPieceBytes / (row_bytes * kTileColumns));
+  if (codes.external && codes.external->length != matrix.n() * row_bytes) {
+    return Fail(Code::kDataLoss, StrCat("weight ", codes.name, ": ", codes.external->length,
+                                        " bytes stored for ", matrix.n() * row_bytes));
+  }
+  for (size_t tile = 0; tile < matrix.tiles(); tile += tiles) {
+    const size_t row = tile * kTileColumns;
+    const size_t rows = std::min(tiles * kTileColumns, matrix.n() - row);
+    Weight piece = codes;
+    piece.dims = {rows * row_bytes};
+    if (piece.external) {
+      piece.external->offset += row * row_bytes;
+      piece.external->length = rows * row_bytes;
+      RETURN_IF_ERROR(Load(piece));
+    } else {
+      piece.bytes = codes.bytes.subspan(row * row_bytes, rows * row_bytes);
+    }
+    matrix.FillTiles(tile, piece.bytes,
+                     scales.subspan(row * matrix.blocks(), rows * matrix.blocks()));
+    Unload(piece);
+  }
+  return {};
 }
 
 Result<std::span<const float>> WeightTable::AsFloats(const Weight& weight) {

@@ -64,6 +64,7 @@ class WeightTable {
     BlockMatrix matrix;
   };
 
+  Status FillBlocks(const Weight& codes, std::span<const uint16_t> scales, BlockMatrix& matrix);
   // Gives the bytes of a loaded weight back.
   void Unload(const Weight& weight);
 

@@ -3,6 +3,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <charconv>
 #include <cmath>
 #include <optional>
 #include <unordered_set>
@@ -17,8 +18,9 @@ namespace json = boost::json;
 
 constexpr size_t kMaxDepth = 32;
 
-// A handler of the event parser that keeps nothing but the names seen in the open objects.
-struct DuplicateFinder {
+// A handler of the event parser that keeps the names seen in the open objects, and the numbers that
+// are no integers, as the text has them: Boost's own are sometimes off in the last bit.
+struct Scanner {
   static constexpr size_t max_object_size = SIZE_MAX;
   static constexpr size_t max_array_size = SIZE_MAX;
   static constexpr size_t max_key_size = SIZE_MAX;
@@ -29,6 +31,8 @@ struct DuplicateFinder {
   std::vector<std::unordered_set<std::string>> open;
   std::string key;
   std::optional<std::string> duplicate;
+  std::string number;
+  std::vector<double> doubles;  // In the order of the text.
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
@@ -58,15 +62,42 @@ struct DuplicateFinder {
   }
   bool on_string_part(string_view, size_t, error_code&) { return true; }
   bool on_string(string_view, size_t, error_code&) { return true; }
-  bool on_number_part(string_view, error_code&) { return true; }
-  bool on_int64(int64_t, string_view, error_code&) { return true; }
-  bool on_uint64(uint64_t, string_view, error_code&) { return true; }
-  bool on_double(double, string_view, error_code&) { return true; }
+  bool on_number_part(string_view part, error_code&) {
+    number.append(part.data(), part.size());
+    return true;
+  }
+  bool on_int64(int64_t, string_view, error_code&) {
+    number.clear();
+    return true;
+  }
+  bool on_uint64(uint64_t, string_view, error_code&) {
+    number.clear();
+    return true;
+  }
+  bool on_double(double value, string_view part, error_code&) {
+    number.append(part.data(), part.size());
+    // Where the number is too large or small for a double the value stays what Boost makes of it.
+    std::from_chars(number.data(), number.data() + number.size(), value);
+    doubles.push_back(value);
+    number.clear();
+    return true;
+  }
   bool on_bool(bool, error_code&) { return true; }
   bool on_null(error_code&) { return true; }
   bool on_comment_part(string_view, error_code&) { return true; }
   bool on_comment(string_view, error_code&) { return true; }
 };
+
+// Puts `doubles` in the place of a value's, in their order.
+void SetDoubles(json::value& value, std::vector<double>::const_iterator& next) {
+  if (json::object* object = value.if_object()) {
+    for (auto& entry : *object) SetDoubles(entry.value(), next);
+  } else if (json::array* array = value.if_array()) {
+    for (json::value& entry : *array) SetDoubles(entry, next);
+  } else if (double* number = value.if_double()) {
+    *number = *next++;
+  }
+}
 
 // A short rendering of a value, for errors.
 std::string Show(const json::value& value) {
@@ -98,11 +129,11 @@ Result<json::value> ParseJson(std::string_view text, std::string_view where) {
   json::parse_options options;
   options.max_depth = kMaxDepth;
   json::error_code error;
-  json::basic_parser<DuplicateFinder> finder(options);
-  const size_t read = finder.write_some(false, text.data(), text.size(), error);
-  if (finder.handler().duplicate) {
+  json::basic_parser<Scanner> scanner(options);
+  const size_t read = scanner.write_some(false, text.data(), text.size(), error);
+  if (scanner.handler().duplicate) {
     return Fail(Code::kInvalidArgument,
-                StrCat(where, ": the name \"", *finder.handler().duplicate, "\" occurs twice"));
+                StrCat(where, ": the name \"", *scanner.handler().duplicate, "\" occurs twice"));
   }
   if (!error && read < text.size()) error = json::error::extra_data;
   if (error) {
@@ -113,6 +144,8 @@ Result<json::value> ParseJson(std::string_view text, std::string_view where) {
   if (error) {
     return Fail(Code::kInvalidArgument, StrCat(where, ": not valid JSON: ", error.message()));
   }
+  auto next = scanner.handler().doubles.cbegin();
+  SetDoubles(value, next);
   return value;
 }
 

@@ -169,6 +169,8 @@ TensorView WeightReader::Slice(uint64_t index) {
 
 std::optional<WeightReader::CodedRow> WeightReader::FindCodedRow(uint64_t index,
                                                                  uint64_t row) const {
+  // Of a stack that is one tensor the slices may lie across its rows.
+  if (spec_->pieces[0].dims.size() > 2) return std::nullopt;
   size_t first = 0;
   const std::vector<WeightPiece> pieces = PiecesOf(index, first);
   const uint64_t in_turns = spec_->paired ? 2 : 1;

@@ -29,7 +29,7 @@ class WeightReader {
   // next call. Any slice may be read again.
   TensorView Slice(uint64_t index);
   // Row `row` of slice `index`, a matrix, as codes with scales and zero points (encoding.h);
-  // nothing where the checkpoint does not store it so.
+  // nothing where the checkpoint does not store it so, or keeps all experts in one tensor.
   struct CodedRow {
     const CodedMatrix* matrix = nullptr;
     uint64_t row = 0;  // Of `matrix`.

@@ -125,7 +125,7 @@ void AddLatentAttention(const Architecture& arch, Weights& weights) {
   const uint64_t heads = attention.heads;
   const uint64_t q_width = heads * attention.head_size;
   if (latent.q_rank == 0) {
-    weights.Matrices({{"q", q_width}}, arch.hidden, attention.qkv_bias);
+    weights.Matrices({{"q", q_width}}, arch.hidden, false);
   } else {
     weights.Matrices({{"q_a", latent.q_rank}}, arch.hidden, attention.qkv_bias);
     weights.Norm("q_a_norm", arch.norm, latent.q_rank);

@@ -46,6 +46,12 @@ bool RawClient::Send(std::string_view bytes) {
   return true;
 }
 
+size_t RawClient::SendSome(std::string_view bytes) {
+  const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  loop_.RunFor(std::chrono::milliseconds(2));
+  return sent > 0 ? static_cast<size_t>(sent) : 0;
+}
+
 bool RawClient::Fill() {
   std::array<char, 65536> chunk;
   const ssize_t count = recv(socket_, chunk.data(), chunk.size(), 0);
@@ -112,6 +118,30 @@ void RawClient::Reset() {
   const linger now = {1, 0};
   setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
   Close();
+}
+
+RawListener::RawListener(EventLoop& loop)
+    : loop_(loop), socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  CHECK(bind(socket_, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  CHECK(listen(socket_, 128) == 0);
+  CHECK(getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  port_ = ntohs(address.sin_port);
+}
+
+RawListener::~RawListener() { close(socket_); }
+
+std::unique_ptr<RawClient> RawListener::Accept() {
+  int accepted = -1;
+  RunUntil(loop_, [&] {
+    accepted = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return accepted >= 0;
+  });
+  if (accepted < 0) return nullptr;
+  return std::unique_ptr<RawClient>(new RawClient(loop_, RawClient::Accepted{accepted}));
 }
 
 }  // namespace shoal::net

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ class RawClient {
 
   // Sends everything; false when the server has cut the connection.
   bool Send(std::string_view bytes);
+  // Sends what the kernel takes at once, then runs the loop for a moment; how much that was.
+  size_t SendSome(std::string_view bytes);
   // What comes until `text` is in it (up to and with it), or the connection ends.
   std::string ReadUntil(std::string_view text);
   // Exactly `count` bytes, or fewer when the connection ends.
@@ -43,12 +46,35 @@ class RawClient {
   void Reset();
 
  private:
+  friend class RawListener;
+  struct Accepted {
+    int socket;
+  };
+  RawClient(EventLoop& loop, Accepted accepted) : loop_(loop), socket_(accepted.socket) {}
   bool Fill();  // Takes what is there; false when nothing was.
 
   EventLoop& loop_;
   int socket_;
   std::string inbox_;
   bool ended_ = false;
+};
+
+// The other end: a port of 127.0.0.1 where connections are taken by hand.
+class RawListener {
+ public:
+  explicit RawListener(EventLoop& loop);
+  ~RawListener();
+  RawListener(const RawListener&) = delete;
+  RawListener& operator=(const RawListener&) = delete;
+
+  uint16_t port() const { return port_; }
+  // The next connection; null when none has come within kTestPatience.
+  std::unique_ptr<RawClient> Accept();
+
+ private:
+  EventLoop& loop_;
+  int socket_;
+  uint16_t port_ = 0;
 };
 
 }  // namespace shoal::net

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
 #include "base/check.h"
 #include "base/str_cat.h"
@@ -28,35 +29,31 @@ namespace {
 // One run over one checkpoint into one folder that is ready for it.
 class Packing {
  public:
-  Packing(const PackOptions& options, const Source& source, const Recipe& recipe, const Job& job,
-          Journal& journal)
+  Packing(const PackOptions& options, const Source& source, std::span<const Recipe> recipes,
+          const Job& job, Journal& journal)
       : options_(options),
         source_(source),
         arch_(source.checkpoint.architecture()),
-        recipe_(recipe),
         job_(job),
-        journal_(journal),
-        layout_(LayOut(arch_, recipe)) {
-    for (const LaidOutBlob& blob : layout_) total_bytes_ += blob.bytes;
+        journal_(journal) {
+    for (const Recipe& recipe : recipes) {
+      plans_.push_back({recipe.name(), LayOut(arch_, recipe), {}});
+      for (const LaidOutBlob& blob : plans_.back().layout) total_bytes_ += blob.bytes;
+    }
   }
 
   Result<PackOutcome> Run() {
     RETURN_IF_ERROR(store::RemoveUnfinishedBlobs(options_.pack));
-    for (LaidOutBlob& laid_out : layout_) {
-      ASSIGN_OR_RETURN(const store::Blob blob, FindOrWrite(laid_out));
-      Keep(blob);
-      blob_of_key_[laid_out.key] = blob.sha;
-      for (PlacedWeight& weight : laid_out.weights) {
-        for (onnx::Tensor& part : weight.parts) part.external->location = store::Hex(blob.sha);
-      }
-    }
     FillFacts();
-    store::Variant variant{std::string(recipe_.name()), "f32", {}};
-    for (uint32_t index = 0; index < arch_.block_count(); ++index) {
-      ASSIGN_OR_RETURN(store::Block block, PackBlock(index));
-      variant.blocks.push_back(std::move(block));
+    for (VariantPlan& plan : plans_) {
+      RETURN_IF_ERROR(WriteWeights(plan));
+      store::Variant variant{std::string(plan.weights), "f32", {}};
+      for (uint32_t index = 0; index < arch_.block_count(); ++index) {
+        ASSIGN_OR_RETURN(store::Block block, PackBlock(plan, index));
+        variant.blocks.push_back(std::move(block));
+      }
+      manifest_.variants.push_back(std::move(variant));
     }
-    manifest_.variants.push_back(std::move(variant));
     for (const auto& [name, content] : source_.files) {
       ASSIGN_OR_RETURN(const store::Blob blob, store::WriteBlob(options_.pack, AsBytes(content)));
       Keep(blob);
@@ -66,16 +63,36 @@ class Packing {
   }
 
  private:
+  // One set of weights: where each goes, and as which blob it has been written.
+  struct VariantPlan {
+    std::string_view weights;  // The recipe's name.
+    std::vector<LaidOutBlob> layout;
+    std::map<std::string, store::Sha256> blob_of_key;
+  };
+
   void Keep(const store::Blob& blob) { manifest_.blobs[blob.sha] = blob; }
+
+  Status WriteWeights(VariantPlan& plan) {
+    for (LaidOutBlob& laid_out : plan.layout) {
+      ASSIGN_OR_RETURN(const store::Blob blob,
+                       FindOrWrite(StrCat(plan.weights, ".", laid_out.key), laid_out));
+      Keep(blob);
+      plan.blob_of_key[laid_out.key] = blob.sha;
+      for (PlacedWeight& weight : laid_out.weights) {
+        for (onnx::Tensor& part : weight.parts) part.external->location = store::Hex(blob.sha);
+      }
+    }
+    return {};
+  }
 
   Status Report() {
     if (options_.progress({"packing", done_bytes_, total_bytes_})) return {};
     return Fail(Code::kCancelled, "packing was stopped; the same command goes on from here");
   }
 
-  // A blob from an earlier run if it is whole, else a new one.
-  Result<store::Blob> FindOrWrite(const LaidOutBlob& laid_out) {
-    if (const store::Blob* known = journal_.Find(laid_out.key)) {
+  // A blob from an earlier run, noted under `key`, if it is whole, else a new one.
+  Result<store::Blob> FindOrWrite(const std::string& key, const LaidOutBlob& laid_out) {
+    if (const store::Blob* known = journal_.Find(key)) {
       std::error_code error;
       const uint64_t bytes = fs::file_size(store::BlobPath(options_.pack, known->sha), error);
       if (!error && bytes == known->bytes && bytes == laid_out.bytes) {
@@ -99,16 +116,16 @@ class Packing {
       RETURN_IF_ERROR(Report());
     }
     ASSIGN_OR_RETURN(store::Blob blob, writer.Finish());
-    RETURN_IF_ERROR(journal_.Add(laid_out.key, blob));
+    RETURN_IF_ERROR(journal_.Add(key, blob));
     return blob;
   }
 
-  Result<store::Block> PackBlock(uint32_t index) {
+  Result<store::Block> PackBlock(const VariantPlan& plan, uint32_t index) {
     store::Block block = BlockFacts(arch_, index);
     std::vector<PlacedWeight> weights;
-    for (const LaidOutBlob& laid_out : layout_) {
+    for (const LaidOutBlob& laid_out : plan.layout) {
       if (std::ranges::find(laid_out.blocks, index) == laid_out.blocks.end()) continue;
-      const store::Blob& blob = manifest_.blobs.at(blob_of_key_.at(laid_out.key));
+      const store::Blob& blob = manifest_.blobs.at(plan.blob_of_key.at(laid_out.key));
       block.weights.push_back(blob.sha);
       block.weight_bytes += blob.bytes;
       for (const PlacedWeight& weight : laid_out.weights) {
@@ -120,7 +137,7 @@ class Packing {
     const onnx::Model graph = BuildBlockGraph(arch_, index, weights);
     ASSIGN_OR_RETURN(block.graph, KeepGraph(graph));
     if (arch_.IsLayer(index) && arch_.LayerOf(index).mixture) {
-      ASSIGN_OR_RETURN(block.mixture, PackMixture(index, weights));
+      ASSIGN_OR_RETURN(block.mixture, PackMixture(plan, index, weights));
     }
     std::set<std::string> ops;
     for (const onnx::Node& node : graph.graph.nodes) {
@@ -139,7 +156,7 @@ class Packing {
   }
 
   // The graphs for a layer whose experts are divided over devices.
-  Result<store::MixtureParts> PackMixture(uint32_t index,
+  Result<store::MixtureParts> PackMixture(const VariantPlan& plan, uint32_t index,
                                           const std::vector<PlacedWeight>& weights) {
     const MixtureGraphs graphs = BuildMixtureGraphs(arch_, index, weights);
     store::MixtureParts parts;
@@ -149,7 +166,7 @@ class Packing {
     for (uint32_t group = 0; group < graphs.groups.size(); ++group) {
       store::ExpertGroup made;
       ASSIGN_OR_RETURN(made.graph, KeepGraph(graphs.groups[group]));
-      made.weights = blob_of_key_.at(StrCat("block.", index, ".experts.", group));
+      made.weights = plan.blob_of_key.at(StrCat("block.", index, ".experts.", group));
       made.first = group * count;
       made.count = count;
       parts.groups.push_back(made);
@@ -180,11 +197,9 @@ class Packing {
   const PackOptions& options_;
   const Source& source_;
   const model::Architecture& arch_;
-  const Recipe& recipe_;
   const Job& job_;
   Journal& journal_;
-  std::vector<LaidOutBlob> layout_;
-  std::map<std::string, store::Sha256> blob_of_key_;
+  std::vector<VariantPlan> plans_;
   store::Manifest manifest_;
   PackOutcome outcome_;
   uint64_t done_bytes_ = 0;
@@ -194,7 +209,7 @@ class Packing {
 }  // namespace
 
 Result<PackOutcome> PackCheckpoint(const PackOptions& options) {
-  ASSIGN_OR_RETURN(const Recipe recipe, Recipe::Named(options.weights));
+  ASSIGN_OR_RETURN(const std::vector<Recipe> recipes, Recipe::List(options.weights));
   ASSIGN_OR_RETURN(const Source source, OpenSource(options.checkpoint));
   RETURN_IF_ERROR(CheckTarget(options));
   Job job;
@@ -210,7 +225,7 @@ Result<PackOutcome> PackCheckpoint(const PackOptions& options) {
   ASSIGN_OR_RETURN(std::optional<PackOutcome> existing, FindExisting(options, job));
   if (existing) return *existing;
   ASSIGN_OR_RETURN(Journal journal, PrepareTarget(options, job));
-  return Packing(options, source, recipe, job, journal).Run();
+  return Packing(options, source, recipes, job, journal).Run();
 }
 
 }  // namespace shoal::packer

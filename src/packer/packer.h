@@ -16,7 +16,7 @@
 
 namespace shoal::packer {
 
-inline constexpr std::string_view kPackerVersion = "shoal 0.1.1";
+inline constexpr std::string_view kPackerVersion = "shoal 0.1.2";
 
 struct Progress {
   std::string_view what;  // "reading", "packing"
@@ -27,7 +27,10 @@ struct Progress {
 struct PackOptions {
   std::filesystem::path checkpoint;
   std::filesystem::path pack;
-  std::string weights = "f32";
+  std::string weights = "f32";  // Recipe::List; each becomes a variant of the pack.
+  // Longest context of the pack; 0: as long as the model has it. ONNX models only, whose rotary
+  // tables are as long as that.
+  uint32_t context = 0;
   std::string name;    // Of the model; empty: the checkpoint folder's name.
   bool force = false;  // Replace whatever pack is there.
   // Called often. Packing stops with kCancelled when it gives false, and can be resumed.

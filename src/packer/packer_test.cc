@@ -1,5 +1,6 @@
 #include "packer/packer.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "model/file.h"
@@ -288,6 +289,26 @@ TEST_F(PackerTest, StoresEveryWeightWhereTheGraphSays) {
     ASSERT_TRUE(pack);
     ExpectWeightsOfCheckpoint(*pack, tensors_, arch_, type);
   }
+}
+
+TEST_F(PackerTest, SeveralVariantsAreThoseOfPacksOfTheirOwn) {
+  const auto stage_of = [&](const std::string& weights, size_t variant) {
+    options_.weights = weights;
+    options_.pack = folder_.path() / weights;
+    MustPack();
+    const auto pack = store::Pack::Open(options_.pack);
+    EXPECT_TRUE(pack);
+    return *JoinStage(*pack, 0, arch_.block_count(), 10, {.weights = variant});
+  };
+  EXPECT_EQ(stage_of("q8,f32", 0).graph, stage_of("q8", 0).graph);
+  EXPECT_EQ(stage_of("q8,f32", 1).graph, stage_of("f32", 0).graph);
+  const auto pack = store::Pack::Open(folder_.path() / "q8,f32");
+  EXPECT_EQ(*store::FindWeights(pack->manifest(), "f32"), 1u);
+  EXPECT_THAT(store::FindWeights(pack->manifest(), "q4").error().detail,
+              testing::HasSubstr("it has q8, f32"));
+  EXPECT_EQ(JoinStage(*pack, 0, 1, 10, {.weights = 2}).error().code, Code::kOutOfRange);
+  options_.weights = "q8,q8";
+  EXPECT_NE(PackError().find("named twice"), std::string::npos);
 }
 
 TEST_F(PackerTest, StoresATiedTableOnce) {

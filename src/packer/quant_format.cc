@@ -28,10 +28,12 @@ struct Band {
 // Quantises a tensor band by band, each band's rows divided over the cores.
 class TensorQuantizer {
  public:
-  TensorQuantizer(BlockFormat format, const model::WeightReader& weight,
+  // `tensor` is slice `slice` of the weight.
+  TensorQuantizer(BlockFormat format, const model::WeightReader& weight, uint64_t slice,
                   const model::TensorView& tensor)
       : format_(format),
         weight_(weight),
+        slice_(slice),
         tensor_(tensor),
         rows_(tensor.shape[0]),
         columns_(tensor.shape[1]),
@@ -82,7 +84,7 @@ class TensorQuantizer {
       const uint64_t at = row - band.first;
       const std::span<uint8_t> row_codes = codes.subspan(at * row_code_bytes(), row_code_bytes());
       const std::span<uint16_t> row_scales = scales.subspan(at * blocks_, blocks_);
-      if (const auto coded = weight_.FindCodedRow(0, row)) {
+      if (const auto coded = weight_.FindCodedRow(slice_, row)) {
         KeepBlocks(CodedRow(*coded->matrix, coded->row), values, row_codes, row_scales);
       } else {
         QuantizeRow(format_, values, row_codes, row_scales);
@@ -119,6 +121,7 @@ class TensorQuantizer {
 
   const BlockFormat format_;
   const model::WeightReader& weight_;
+  const uint64_t slice_;
   const model::TensorView& tensor_;
   const uint64_t rows_;
   const uint64_t columns_;
@@ -132,29 +135,37 @@ std::string_view QuantFormat::name() const { return format_ == BlockFormat::kQ4 
 
 std::vector<StoredPart> QuantFormat::Parts(model::WeightKind kind,
                                            const std::vector<uint64_t>& shape) const {
-  CHECK(kind == model::WeightKind::kMatrix || kind == model::WeightKind::kEmbedding);
-  CHECK(shape.size() == 2 && shape[1] % kBlockValues == 0);
-  const auto rows = static_cast<int64_t>(shape[0]);
-  const auto blocks = static_cast<int64_t>(shape[1] / kBlockValues);
+  const bool stack = kind == model::WeightKind::kExperts;
+  CHECK(stack || kind == model::WeightKind::kMatrix || kind == model::WeightKind::kEmbedding);
+  CHECK(shape.size() == (stack ? 3 : 2) && shape.back() % kBlockValues == 0);
+  const auto blocks = static_cast<int64_t>(shape.back() / kBlockValues);
   const auto block_bytes = static_cast<int64_t>(BlockCodeBytes(format_));
-  StoredPart codes{".codes", DType::kU8, {rows, blocks, block_bytes}};
-  if (kind == model::WeightKind::kEmbedding) codes.dims = {rows, blocks * block_bytes};
-  return {std::move(codes), {".scales", DType::kF16, {rows, blocks}}};
+  const std::vector<int64_t> outputs(shape.begin(), shape.end() - 1);
+  StoredPart codes{".codes", DType::kU8, outputs};
+  StoredPart scales{".scales", DType::kF16, outputs};
+  scales.dims.push_back(blocks);
+  if (kind == model::WeightKind::kMatrix) {
+    codes.dims.insert(codes.dims.end(), {blocks, block_bytes});
+  } else {
+    codes.dims.push_back(blocks * block_bytes);
+  }
+  return {std::move(codes), std::move(scales)};
 }
 
 Status QuantFormat::Write(model::WeightKind, model::WeightReader& weight,
                           store::BlobWriter& blob) const {
-  CHECK(weight.slice_count() == 1);
-  const model::TensorView tensor = weight.Slice(0);
   RETURN_IF_ERROR(blob.Align(kPartAlignment));
-  const TensorQuantizer quantizer(format_, weight, tensor);
   ByteVector codes;
   std::vector<uint16_t> scales;
-  scales.reserve(quantizer.scale_count());
-  for (uint64_t row = 0; row < quantizer.rows(); row += quantizer.band_rows()) {
-    const Band band{row, std::min(quantizer.rows(), row + quantizer.band_rows())};
-    RETURN_IF_ERROR(quantizer.Quantize(band, codes, scales));
-    RETURN_IF_ERROR(blob.Write(codes));
+  for (uint64_t slice = 0; slice < weight.slice_count(); ++slice) {
+    const model::TensorView tensor = weight.Slice(slice);
+    const TensorQuantizer quantizer(format_, weight, slice, tensor);
+    scales.reserve(quantizer.scale_count() * weight.slice_count());
+    for (uint64_t row = 0; row < quantizer.rows(); row += quantizer.band_rows()) {
+      const Band band{row, std::min(quantizer.rows(), row + quantizer.band_rows())};
+      RETURN_IF_ERROR(quantizer.Quantize(band, codes, scales));
+      RETURN_IF_ERROR(blob.Write(codes));
+    }
   }
   RETURN_IF_ERROR(blob.Align(kPartAlignment));
   return blob.Write(
@@ -187,10 +198,21 @@ std::string QuantFormat::AddHeadProduct(GraphBuilder&, const std::string& name, 
   return {};
 }
 
-std::string QuantFormat::AddExperts(GraphBuilder&, const std::string& name, const ExpertInputs&,
-                                    std::vector<onnx::Attribute>) const {
-  CHECK_MSG(false, name);
-  return {};
+std::string QuantFormat::AddExperts(GraphBuilder& graph, const std::string& name,
+                                    const ExpertInputs& inputs,
+                                    std::vector<onnx::Attribute> attributes) const {
+  const std::string in = graph.External(inputs.in->parts[0]);
+  const std::string in_scales = AddScales(graph, name + ".in", *inputs.in);
+  const std::string out = graph.External(inputs.out->parts[0]);
+  const std::string out_scales = AddScales(graph, name + ".out", *inputs.out);
+  const std::string result = graph.prefix() + name;
+  attributes.push_back({"expert_weight_bits", int64_t{BlockBits(format_)}});
+  attributes.push_back({"block_size", kBlock});
+  graph.AddMicrosoft(
+      "QMoE", name,
+      {inputs.rows, inputs.scores, in, in_scales, inputs.in_bias, out, out_scales, inputs.out_bias},
+      {result}, std::move(attributes));
+  return result;
 }
 
 void QuantFormat::AddLookup(GraphBuilder& graph, const std::string& name, const std::string& ids,

@@ -5,6 +5,9 @@
 // ONNX Runtime's MatMulNBits and GatherBlockQuantized read them:
 //   ".codes"   u8  [rows, columns / 32, 16 or 32], of an embedding [rows, their product]
 //   ".scales"  f16 [rows, columns / 32], cast to float32 in the graph
+// and a stack of experts [experts, rows, columns], as QMoE reads it,
+//   ".codes"   u8  [experts, rows, columns / 2 or columns]
+//   ".scales"  f16 [experts, rows, columns / 32]
 //
 // Blocks that the checkpoint stores as codes already are kept as they are where they fit
 // (coded_block.h): symmetric ones of as many bits always do, others mostly in q8.
@@ -20,7 +23,7 @@ class QuantFormat : public TensorFormat {
   explicit QuantFormat(BlockFormat format) : format_(format) {}
 
   std::string_view name() const override;
-  // kMatrix and kEmbedding.
+  // kMatrix, kEmbedding and kExperts.
   std::vector<StoredPart> Parts(model::WeightKind kind,
                                 const std::vector<uint64_t>& shape) const override;
   // Quantises on all cores; the bytes do not depend on how many there are.
@@ -28,7 +31,7 @@ class QuantFormat : public TensorFormat {
                store::BlobWriter& blob) const override;
   std::string AddProduct(GraphBuilder& graph, const std::string& name, const std::string& input,
                          const PlacedWeight& weight, const std::string& output) const override;
-  // None: stacks of matrices are not stored in blocks.
+  // None: the stacks of heads' matrices are not stored in blocks.
   std::string AddHeadProduct(GraphBuilder& graph, const std::string& name, const std::string& input,
                              const PlacedWeight& weight) const override;
   std::string AddExperts(GraphBuilder& graph, const std::string& name, const ExpertInputs& inputs,

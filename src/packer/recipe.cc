@@ -14,6 +14,13 @@ namespace {
 constexpr std::string_view kSensitive[] = {"table", "head", "k", "v", "o", "kv_a"};
 
 bool IsMatrixOfBlocks(const model::WeightSpec& spec) {
+  if (spec.kind == model::WeightKind::kExperts) {
+    // One operator multiplies by "in" [experts, 2 * inner, hidden] and "out" [experts, hidden,
+    // inner]: both or neither.
+    const uint64_t inner = spec.role.ends_with("out") ? spec.shape[2] : spec.shape[1] / 2;
+    const uint64_t hidden = spec.role.ends_with("out") ? spec.shape[1] : spec.shape[2];
+    return inner % kBlockValues == 0 && hidden % kBlockValues == 0;
+  }
   const bool matrix =
       spec.kind == model::WeightKind::kMatrix || spec.kind == model::WeightKind::kEmbedding;
   return matrix && spec.role != "positions" && spec.role != "router" &&
@@ -48,6 +55,20 @@ Result<Recipe> Recipe::Named(std::string_view name) {
                 StrCat("\"", name, "\" is not a weight format; formats: f32, f16, q8, q4"));
   }
   return recipe;
+}
+
+Result<std::vector<Recipe>> Recipe::List(std::string_view names) {
+  std::vector<Recipe> recipes;
+  while (true) {
+    const size_t comma = names.find(',');
+    ASSIGN_OR_RETURN(Recipe recipe, Named(names.substr(0, comma)));
+    if (std::ranges::find(recipes, recipe.name(), &Recipe::name) != recipes.end()) {
+      return Fail(Code::kInvalidArgument, StrCat("\"", recipe.name(), "\" is named twice"));
+    }
+    recipes.push_back(std::move(recipe));
+    if (comma == std::string_view::npos) return recipes;
+    names.remove_prefix(comma + 1);
+  }
 }
 
 const TensorFormat& Recipe::FormatOf(const model::WeightSpec& spec) const {

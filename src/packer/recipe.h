@@ -7,12 +7,13 @@
 //              in q4
 //
 // Norms' weights and biases are float32 in every recipe. Matrices whose rows are no multiple of 32
-// long, routers, learned positions and stacks of matrices are f16 in q8 and q4.
+// long, routers, learned positions and latent attention's stacks are f16 in q8 and q4.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "model/weights.h"
@@ -24,6 +25,10 @@ class Recipe {
  public:
   // "f32", "f16", "q8", "q4"; kInvalidArgument for other names.
   static Result<Recipe> Named(std::string_view name);
+
+  // Several, separated by commas, the first of which is preferred: "q4,f32". kInvalidArgument for
+  // one that is named twice.
+  static Result<std::vector<Recipe>> List(std::string_view names);
 
   // As in --weights and in the manifest.
   std::string_view name() const { return name_; }

@@ -43,30 +43,18 @@ Status CheckTensors(const model::Checkpoint& checkpoint) {
 }
 
 // Makes a tokenizer.json of the first file that can stand for it.
-Status AddTokenizer(const std::filesystem::path& folder, Source& source) {
-  const auto config = source.files.find("tokenizer_config.json");
+Status AddTokenizer(const std::filesystem::path& folder, PackedFiles& files) {
+  const auto config = files.find("tokenizer_config.json");
   for (const std::string_view name : tokenizer::TokenizerModelFiles()) {
     std::error_code ignored;
     if (!std::filesystem::exists(folder / name, ignored)) continue;
     ASSIGN_OR_RETURN(const std::string content, model::ReadFile(folder / name, kMaxFileBytes));
-    ASSIGN_OR_RETURN(source.files["tokenizer.json"],
-                     tokenizer::TokenizerJsonOf(
-                         name, content, config == source.files.end() ? "" : config->second));
+    ASSIGN_OR_RETURN(
+        files["tokenizer.json"],
+        tokenizer::TokenizerJsonOf(name, content, config == files.end() ? "" : config->second));
     return {};
   }
   return {};
-}
-
-Status AddFilesOfFolder(const std::filesystem::path& folder, Source& source) {
-  for (const std::string_view name : kPackedFiles) {
-    std::error_code ignored;
-    if (!std::filesystem::exists(folder / name, ignored)) continue;
-    ASSIGN_OR_RETURN(std::string content, model::ReadFile(folder / name, kMaxFileBytes));
-    if (name.ends_with(".json")) RETURN_IF_ERROR(model::ParseJson(content, name));
-    source.files.emplace(name, std::move(content));
-  }
-  if (source.files.contains("tokenizer.json")) return {};
-  return AddTokenizer(folder, source);
 }
 
 // A GGUF file need not hold a tokenizer.
@@ -80,6 +68,19 @@ Status AddFilesOfGguf(const model::Gguf& gguf, Source& source) {
 
 }  // namespace
 
+Result<PackedFiles> FilesOfFolder(const std::filesystem::path& folder) {
+  PackedFiles files;
+  for (const std::string_view name : kPackedFiles) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(folder / name, ignored)) continue;
+    ASSIGN_OR_RETURN(std::string content, model::ReadFile(folder / name, kMaxFileBytes));
+    if (name.ends_with(".json")) RETURN_IF_ERROR(model::ParseJson(content, name));
+    files.emplace(name, std::move(content));
+  }
+  if (!files.contains("tokenizer.json")) RETURN_IF_ERROR(AddTokenizer(folder, files));
+  return files;
+}
+
 Result<Source> OpenSource(const std::filesystem::path& path) {
   ASSIGN_OR_RETURN(model::Checkpoint checkpoint, model::Checkpoint::Open(path));
   Source source{std::move(checkpoint), {}};
@@ -87,7 +88,7 @@ Result<Source> OpenSource(const std::filesystem::path& path) {
   if (source.checkpoint.gguf() != nullptr) {
     RETURN_IF_ERROR(AddFilesOfGguf(*source.checkpoint.gguf(), source));
   } else {
-    RETURN_IF_ERROR(AddFilesOfFolder(path, source));
+    ASSIGN_OR_RETURN(source.files, FilesOfFolder(path));
   }
   return source;
 }

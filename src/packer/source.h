@@ -13,14 +13,19 @@
 
 namespace shoal::packer {
 
+using PackedFiles = std::map<std::string, std::string>;  // Name -> content.
+
 struct Source {
   model::Checkpoint checkpoint;
-  std::map<std::string, std::string> files;  // Name -> content: tokenizer.json and its like.
+  PackedFiles files;  // tokenizer.json and its like.
 };
 
+// What text <-> ids and chats need, of a folder: all of it may be missing. Where there is no
+// tokenizer.json it is made of the files that stand for it (tokenizer/convert/convert.h).
+Result<PackedFiles> FilesOfFolder(const std::filesystem::path& folder);
+
 // Opens a checkpoint, a folder or a GGUF file, and checks it: a missing tensor, one that no block
-// reads and one of another shape are errors naming it. Where there is no tokenizer.json it is made
-// of the files that stand for it (tokenizer/convert/convert.h).
+// reads and one of another shape are errors naming it.
 Result<Source> OpenSource(const std::filesystem::path& path);
 
 // A hash of the names and contents of everything that was opened: equal for equal inputs, wherever

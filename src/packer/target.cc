@@ -26,6 +26,15 @@ bool Exists(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
+// As --weights names them.
+std::string WeightsOf(const store::Manifest& manifest) {
+  std::string names;
+  for (const store::Variant& variant : manifest.variants) {
+    names += StrCat(names.empty() ? "" : ",", variant.weights);
+  }
+  return names;
+}
+
 // Removes what packers write, and nothing else.
 Status RemovePack(const fs::path& folder) {
   for (const fs::path& path : {folder / store::kManifestFile, folder / "blobs"}) {
@@ -64,8 +73,8 @@ Result<std::optional<PackOutcome>> FindExisting(const PackOptions& options, cons
   std::string difference;
   if (manifest.origin.checkpoint != job.checkpoint) {
     difference = "made of another checkpoint";
-  } else if (manifest.variants.front().weights != job.weights) {
-    difference = StrCat("with ", manifest.variants.front().weights, " weights");
+  } else if (const std::string weights = WeightsOf(manifest); weights != job.weights) {
+    difference = StrCat("with ", weights, " weights");
   } else if (manifest.name != job.name) {
     difference = StrCat("called \"", manifest.name, "\"");
   } else if (manifest.origin.packer != job.packer) {

@@ -346,7 +346,7 @@ void CountAsCached(Problem& problem, const PoolPlan& plan) {
   }
 }
 
-Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care) {
+Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care, Scope scope) {
   if (!running.complete()) return PlanPool(problem, care);
   RETURN_IF_ERROR(ValidateProblem(problem));
   CountAsCached(problem, running);
@@ -354,7 +354,7 @@ Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care) {
   Draft draft = DraftOf(costs, Repairer(costs, StandingOf(costs, running), running).Run());
   if (draft.pipelines().empty()) return PlanPool(problem, care);
   PoolPlan repaired = Finish(draft);
-  if (problem.volunteers.size() > kReplanWhole) return repaired;
+  if (scope == Scope::kBroken || problem.volunteers.size() > kReplanWhole) return repaired;
   ASSIGN_OR_RETURN(PoolPlan whole, PlanPool(problem, care));
   const double needed = repaired.prediction.effective * (1 - problem.inertia.min_gain);
   return whole.prediction.effective < needed ? whole : repaired;

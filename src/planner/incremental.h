@@ -20,7 +20,10 @@ void CountAsCached(Problem& problem, const PoolPlan& plan);
 // Volunteers are known by `running` to be spare from its left_out; others in no pipeline are new.
 // prediction.bytes_to_move says what the change makes volunteers load.
 inline constexpr size_t kReplanWhole = 8;
-Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care = Care::kThorough);
+// kBroken: only what is broken is mended, while the others' blocks are in use.
+enum class Scope : uint8_t { kAll, kBroken };
+Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care = Care::kThorough,
+                        Scope scope = Scope::kAll);
 
 // Plans the whole pool and leaves the running plan for that only if it is better by min_gain. For
 // now and then, since it takes up to seconds.

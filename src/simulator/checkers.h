@@ -45,7 +45,8 @@ class Checkers final : public Observer {
   // A request under way for so long without a token, while nobody was lost, has been forgotten.
   void CheckProgress(Micros limit);
   // After every request has ended and the frames have arrived.
-  void CheckRest();
+  // `is_deaf`: the volunteer cannot have heard what it was told lately.
+  void CheckRest(const std::function<bool(NodeId)>& is_deaf);
   void Report(std::string rule, std::string what);
 
   const std::vector<Violation>& violations() const { return violations_; }

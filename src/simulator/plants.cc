@@ -9,13 +9,15 @@ namespace {
 constexpr PlantInfo kPlants[] = {
     {Plant::kDropRebuild, "drop-rebuild", "a rebuild's rows are not sent"},
     {Plant::kAcceptOldEpoch, "accept-old-epoch",
-     "volunteers take rows of routes that were replaced"},
+     "coordinator and volunteers take what belongs to routes that were replaced"},
     {Plant::kStaleKv, "stale-kv", "volunteers keep KV that they were told to forget, and use it"},
     {Plant::kForgetLease, "forget-lease", "a session's KV is not released when it ends"},
     {Plant::kDoubleSend, "double-send", "now and then a step is sent twice"},
     {Plant::kLoseChunk, "lose-chunk", "now and then a chunk of a prompt is not sent"},
     {Plant::kLateRollback, "late-rollback", "KV is cut back after the next step instead of before"},
     {Plant::kCreditTwice, "credit-twice", "now and then a step is credited twice"},
+    {Plant::kCopyBeside, "copy-beside", "a copied prefix ends with the KV of the next position"},
+    {Plant::kLoseKv, "lose-kv", "now and then KV that a leaving volunteer sends is not passed on"},
 };
 
 }  // namespace

@@ -19,6 +19,8 @@ enum class Plant : uint8_t {
   kLoseChunk,
   kLateRollback,
   kCreditTwice,
+  kCopyBeside,
+  kLoseKv,
 };
 
 struct PlantInfo {

@@ -122,7 +122,8 @@ void SimVolunteer::Fail(SessionId session, Epoch epoch, Code code, std::string d
 }
 
 HeldKv SimVolunteer::Held(SessionId id, const Session& session) const {
-  return {node_, id, session.epoch, span_, session.next != kCoordinator};
+  const bool passes_on = session.next != kCoordinator && session.next != node_;
+  return {node_, id, session.epoch, span_, passes_on};
 }
 
 void SimVolunteer::DropSessions() {
@@ -363,11 +364,9 @@ uint64_t SimVolunteer::RunRow(Session& session, uint64_t input) {
   uint64_t hidden = input;
   for (uint32_t i = 0; i < span_.size(); ++i) {
     std::vector<uint64_t>& cache = session.cache[i];
-    const uint64_t before = position == 0 ? 0 : cache[position - 1];
-    if (position < session.stale && position < cache.size()) {
-      hidden = BlockOutput(span_.first + i, cache[position]);  // Plant::kStaleKv.
-      continue;
-    }
+    uint64_t before = position == 0 ? 0 : cache[position - 1];
+    // Plant::kStaleKv: what was there counts as if it came before.
+    if (position < session.stale && position < cache.size()) before = cache[position];
     const uint64_t entry = CacheEntry(before, hidden);
     if (cache.size() == position) {
       cache.push_back(entry);
@@ -394,6 +393,10 @@ void SimVolunteer::SendResults(const wire::Step& step, const std::vector<Group>&
     for (size_t i = 0; i < group.count; ++i) {
       const wire::Row& row = step.rows[group.first + i];
       if ((row.flags & wire::Row::kReplay) != 0) continue;
+      if (session.next == node_) {
+        observer_.Misdirected(node_, "a row to be passed on, where KV is only kept");
+        continue;
+      }
       if (session.next == kCoordinator) {
         if ((row.flags & wire::Row::kWantToken) == 0) continue;
         if (!IsHead()) {
@@ -508,17 +511,38 @@ void SimVolunteer::On(NodeId, wire::KvImport& import) {
     for (uint32_t p = import.from; p < import.to; ++p) {
       cache.push_back(ReadInput(view, p - import.from));
     }
-    // Held once the last block's has come: blocks come in order.
-    if (import.block + 1 != span_.last) return;
+    // Held once all blocks' parts have come.
+    const auto has = [&](const std::vector<uint64_t>& block) { return block.size() >= import.to; };
+    if (!std::ranges::all_of(session.cache, has)) return;
     session.held = import.to;
     session.outputs.resize(import.to);
     session.outputs_from = import.to;
-    send_(kCoordinator, wire::Report{.session = import.session,
-                                     .epoch = import.epoch,
-                                     .position = import.from,
-                                     .rows = import.to - import.from,
-                                     .first = span_.first,
-                                     .last = span_.last});
+  });
+}
+
+void SimVolunteer::On(NodeId, wire::KvCopy& copy) {
+  QueueNow([this, copy] {
+    const auto at = sessions_.find(copy.session);
+    if (at == sessions_.end() || at->second.epoch != copy.epoch) return;
+    const auto source = sessions_.find(copy.source);
+    Session& session = at->second;
+    if (source == sessions_.end() || source->second.held < copy.positions ||
+        copy.positions > session.capacity) {
+      Fail(copy.session, copy.epoch, Code::kOutOfRange, "no such KV to be copied");
+      return;
+    }
+    for (uint32_t i = 0; i < span_.size(); ++i) {
+      const std::vector<uint64_t>& from = source->second.cache[i];
+      session.cache[i].assign(from.begin(), from.begin() + copy.positions);
+      // Plant::kCopyBeside: one position beside what was meant.
+      if (plant_ == Plant::kCopyBeside && from.size() > copy.positions) {
+        session.cache[i].back() = from[copy.positions];
+      }
+    }
+    session.held = copy.positions;
+    session.stale = 0;
+    session.outputs.assign(copy.positions, 0);
+    session.outputs_from = copy.positions;
   });
 }
 

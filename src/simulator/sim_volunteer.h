@@ -86,6 +86,7 @@ class SimVolunteer {
   void On(NodeId from, wire::Replay& replay);
   void On(NodeId from, wire::KvExport& request);
   void On(NodeId from, wire::KvImport& import);
+  void On(NodeId from, wire::KvCopy& copy);
   void On(NodeId from, wire::Ping& ping);
   void On(NodeId from, wire::ExpertRows& rows);
   void On(NodeId from, wire::ExpertTable& table);

@@ -29,11 +29,16 @@ class Run {
     Tick();
     while (!over_ && world_.timeline().Step()) {
     }
-    world_.checkers().CheckRest();
+    world_.checkers().CheckRest([&](NodeId node) {
+      const auto seat = world_.seats().find(node);
+      return seat != world_.seats().end() && seat->second.volunteer &&
+             seat->second.volunteer->frozen();
+    });
     world_.CheckReplay();
     if (world_.counters().losses < world_.scenario().losses.low) {
       world_.checkers().Report("tame", "too few volunteers in use were lost");
     }
+    world_.counters().positions_reused = world_.swarm().positions_reused();
     Outcome outcome{world_.checkers().violations(), world_.counters(), world_.now()};
     return outcome;
   }

@@ -13,6 +13,8 @@ namespace {
 
 constexpr double kBytesPerMbit = 125'000;
 constexpr uint64_t kMb = 1'000'000;
+// Less than a run waits at its end: what is kept then has been forgotten.
+constexpr Micros kRetainedFor = 12 * kSecond;
 
 swarm::Config ConfigOf(const Scenario& scenario) {
   swarm::Config config;
@@ -38,6 +40,7 @@ swarm::Config ConfigOf(const Scenario& scenario) {
   config.stages_min = scenario.stages_min;
   config.chunk_rows = scenario.chunk_rows;
   config.overhead_bytes = 0;
+  config.retained_for = kRetainedFor;
   return config;
 }
 
@@ -55,6 +58,8 @@ void Counters::Add(const Counters& other) {
   positions_replayed += other.positions_replayed;
   bytes_loaded += other.bytes_loaded;
   bytes_relayed += other.bytes_relayed;
+  bytes_handed_over += other.bytes_handed_over;
+  positions_reused += other.positions_reused;
   frames += other.frames;
 }
 
@@ -109,8 +114,13 @@ NodeId World::Join(uint64_t identity, std::set<uint32_t> cached) {
   Trace(StrCat("volunteer ", node.value, " joins with ", memory / kMb, " MB"));
   timeline_.After(latency, [this, node, memory] {
     const auto at = seats_.find(node);
-    if (at == seats_.end() || !at->second.connected) return;
-    Feed(swarm::VolunteerJoined{node, "toy", memory});
+    if (at == seats_.end() || !at->second.connected || !at->second.volunteer) return;
+    swarm::VolunteerJoined joined{node, "toy", memory, {}, StrCat("person ", at->second.identity)};
+    joined.cached_bytes.assign(scenario_.blocks, 0);
+    for (const uint32_t b : at->second.volunteer->traits().cached) {
+      joined.cached_bytes[b] = static_cast<uint64_t>(scenario_.block_mb * kMb);
+    }
+    Feed(std::move(joined));
   });
   return node;
 }
@@ -178,6 +188,7 @@ void World::Arrived(NodeId from, std::shared_ptr<ByteVector> frame) {
   wire::StampFrom(*frame, from);
   Result<wire::Frame> decoded = wire::Decode(*frame);
   CHECK(decoded.has_value());
+  if (plant_ == Plant::kAcceptOldEpoch) ForgetEpochs(decoded->body);
   Micros round_trip = 0;
   if (const auto* ping = std::get_if<wire::Ping>(&decoded->body)) {
     if (const auto sent = at->second.pings.extract(ping->nonce)) round_trip = now() - sent.mapped();
@@ -189,11 +200,28 @@ void World::Arrived(NodeId from, std::shared_ptr<ByteVector> frame) {
     return;
   }
   if (header->to != kCoordinator) {
+    if (const auto* kv = std::get_if<wire::KvImport>(&decoded->body)) {
+      Feed(swarm::KvPassed{from, header->to, kv->session, kv->epoch, kv->block, kv->from, kv->to,
+                           frame});
+      return;
+    }
     auto step = std::make_shared<wire::Step>(std::get<wire::Step>(std::move(decoded->body)));
     Feed(swarm::StepPassed{from, header->to, std::move(step), frame});
     return;
   }
   OnFrame(from, std::move(decoded->body));
+}
+
+// Plant::kAcceptOldEpoch: whatever comes counts as of the present epoch.
+void World::ForgetEpochs(wire::Body& body) const {
+  const auto renew = [&](SessionId id, Epoch& epoch) {
+    const auto at = swarm_.sessions().find(id);
+    if (at != swarm_.sessions().end()) epoch = at->second.epoch;
+  };
+  if (auto* token = std::get_if<wire::Token>(&body)) renew(token->session, token->epoch);
+  if (auto* step = std::get_if<wire::Step>(&body)) {
+    for (wire::Row& row : step->rows) renew(row.session, row.epoch);
+  }
 }
 
 void World::OnFrame(NodeId from, wire::Body body) {
@@ -215,10 +243,8 @@ void World::OnFrame(NodeId from, wire::Body body) {
       Feed(swarm::StepFailed{from, error->session, error->epoch, std::move(reason)});
     }
   } else if (std::holds_alternative<wire::Leave>(body)) {
-    SendDown(from, std::make_shared<const ByteVector>(wire::Encode(
-                       wire::Frame{.to = from, .body = wire::Bye{.reason = "thank you"}})));
     if (InUse(from)) ++counters_.losses;
-    Disconnect(from, "it said goodbye");
+    Feed(swarm::VolunteerLeaving{from, "closing"});
   }
 }
 
@@ -338,7 +364,20 @@ void World::Apply(swarm::SendBody& effect) {
   for (int i = 0; i < copies; ++i) SendDown(effect.to, frame);
 }
 
+void World::Apply(swarm::LetGo& effect) {
+  Trace(StrCat("volunteer ", effect.node.value, " is let go"));
+  SendDown(effect.node, std::make_shared<const ByteVector>(wire::Encode(wire::Frame{
+                            .to = effect.node, .body = wire::Bye{.reason = "thank you"}})));
+  timeline_.After(0, [this, node = effect.node] { Disconnect(node, "it said goodbye"); });
+}
+
 void World::Apply(swarm::PassOn& effect) {
+  const Result<wire::Header> header = wire::DecodeHeader(*effect.frame);
+  CHECK(header.has_value());
+  if (header->kind == wire::Kind::kKvImport) {
+    counters_.bytes_handed_over += effect.frame->size();
+    if (plant_ == Plant::kLoseKv && plant_random_.Below(4) == 0) return;
+  }
   counters_.bytes_relayed += effect.frame->size();
   SendDown(effect.to, effect.frame);
 }
@@ -346,7 +385,8 @@ void World::Apply(swarm::PassOn& effect) {
 void World::Apply(swarm::SessionRouted& effect) {
   if (!routed_.insert(effect.session).second) ++counters_.rebuilds;
   for (const swarm::RouteStage& stage : effect.stages) {
-    counters_.positions_replayed += uint64_t{effect.from - stage.kept} * stage.span.size();
+    const uint32_t there = std::min(stage.kept + stage.copied, effect.from);
+    counters_.positions_replayed += uint64_t{effect.from - there} * stage.span.size();
   }
   Trace(StrCat("session ", effect.session.value, " goes on from ", effect.from));
 }

@@ -31,6 +31,8 @@ struct Counters {
   uint64_t positions_replayed = 0;  // Times the blocks that computed them again.
   uint64_t bytes_loaded = 0;
   uint64_t bytes_relayed = 0;
+  uint64_t bytes_handed_over = 0;  // KV of those who left cleanly.
+  uint64_t positions_reused = 0;   // Copied from sessions that began alike, times blocks.
   uint64_t frames = 0;
 
   void Add(const Counters& other);
@@ -85,6 +87,7 @@ class World {
   void SendUp(NodeId from, NodeId to, wire::Body body);
   void SendDown(NodeId to, std::shared_ptr<const ByteVector> frame);
   void Arrived(NodeId from, std::shared_ptr<ByteVector> frame);
+  void ForgetEpochs(wire::Body& body) const;
   void OnFrame(NodeId from, wire::Body body);
   void Disconnect(NodeId node, const std::string& why);
 
@@ -96,6 +99,7 @@ class World {
   wire::Assign Outline(uint32_t generation) const;
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);
+  void Apply(swarm::LetGo& effect);
   void Apply(swarm::SessionRouted& effect);
   void Apply(swarm::StepCredited& effect);
   void Apply(swarm::TokenMade& effect);

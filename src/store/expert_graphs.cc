@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/str_cat.h"
@@ -64,10 +65,14 @@ uint32_t ExpertCount(const MixtureParts& mixture) {
   return mixture.groups.back().first + mixture.groups.back().count;
 }
 
-Result<ExpertsGraph> JoinExperts(const Pack& pack, uint32_t block,
-                                 std::span<const uint32_t> groups) {
+Result<ExpertsGraph> JoinExperts(const Pack& pack, uint32_t block, std::span<const uint32_t> groups,
+                                 const StageVariant& variant) {
   const Manifest& manifest = pack.manifest();
-  const std::vector<Block>& blocks = manifest.variants.front().blocks;
+  if (variant.weights >= manifest.variants.size()) {
+    return Fail(Code::kOutOfRange, StrCat("no variant ", variant.weights, ": the pack has ",
+                                          manifest.variants.size()));
+  }
+  const std::vector<Block>& blocks = manifest.variants[variant.weights].blocks;
   if (block >= blocks.size() || !blocks[block].mixture) {
     return Fail(Code::kOutOfRange, StrCat("block ", block, " has no groups of experts"));
   }
@@ -88,8 +93,8 @@ Result<ExpertsGraph> JoinExperts(const Pack& pack, uint32_t block,
   }
   if (groups.empty()) return Fail(Code::kOutOfRange, "no groups of experts were named");
   graphs.push_back(ExpertSumGraph(block, groups, manifest.model.hidden));
-  ASSIGN_OR_RETURN(const onnx::Model joined,
-                   onnx::Join(graphs, StrCat("block.", block, ".experts")));
+  ASSIGN_OR_RETURN(onnx::Model joined, onnx::Join(graphs, StrCat("block.", block, ".experts")));
+  ASSIGN_OR_RETURN(joined, InActivations(std::move(joined), variant.activations));
   made.onnx = onnx::Serialize(joined);
   made.graph = HashBlob(made.onnx);
   return made;

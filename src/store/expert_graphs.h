@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "onnx/model.h"
 #include "store/pack.h"
+#include "store/stage_variant.h"
 
 namespace shoal::store {
 
@@ -31,9 +32,9 @@ struct ExpertsGraph {
 // How many experts a mixture has: what routes.{b} is wide.
 uint32_t ExpertCount(const MixtureParts& mixture);
 
-// kOutOfRange for a block that is no mixture layer, and unless `groups` ascend and exist;
-// kDataLoss as JoinStage.
-Result<ExpertsGraph> JoinExperts(const Pack& pack, uint32_t block,
-                                 std::span<const uint32_t> groups);
+// kOutOfRange for a block that is no mixture layer, and unless `groups` ascend and exist and the
+// pack has that variant; kDataLoss and kUnimplemented as JoinStage.
+Result<ExpertsGraph> JoinExperts(const Pack& pack, uint32_t block, std::span<const uint32_t> groups,
+                                 const StageVariant& variant = {});
 
 }  // namespace shoal::store

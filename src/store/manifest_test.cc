@@ -28,7 +28,8 @@ Manifest Small() {
                     {.scaling = model::RopeScaling::kLongRope,
                      .dims = 4,
                      .original_positions = 64,
-                     .short_factors = {1, 1.5},
+                     .magnitude = 1.1902380714238083,
+                     .short_factors = {1.1, 1.7},
                      .long_factors = {2.25, 7}}};
   manifest.generation = {.bos_id = 1,
                          .eos_ids = {2, 3},

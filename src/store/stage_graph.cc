@@ -70,7 +70,8 @@ namespace {
 // Joins blocks one after the other into the stage's parts.
 class StageJoiner {
  public:
-  StageJoiner(const Pack& pack, StageGraph& stage) : pack_(pack), stage_(stage) {}
+  StageJoiner(const Pack& pack, const StageVariant& variant, StageGraph& stage)
+      : pack_(pack), variant_(variant), stage_(stage) {}
 
   Status Add(uint32_t index, bool is_divided);
   Status Finish();
@@ -80,6 +81,7 @@ class StageJoiner {
   Status EndPart();
 
   const Pack& pack_;
+  const StageVariant variant_;
   StageGraph& stage_;
   std::vector<onnx::Model> graphs_;  // Of the part under way.
   uint32_t parts_ = 0;
@@ -93,7 +95,7 @@ Status StageJoiner::AddGraph(const Sha256& graph, std::span<const Sha256> weight
 }
 
 Status StageJoiner::Add(uint32_t index, bool is_divided) {
-  const Block& block = pack_.manifest().variants.front().blocks[index];
+  const Block& block = pack_.manifest().variants[variant_.weights].blocks[index];
   const std::string who = StrCat("block ", index);
   std::vector<Sha256> weights = block.weights;
   if (is_divided) {
@@ -128,6 +130,7 @@ Status StageJoiner::EndPart() {
   if (parts_ > 0) name += StrCat(".part.", parts_);
   ASSIGN_OR_RETURN(onnx::Model joined, onnx::Join(graphs_, name));
   RETURN_IF_ERROR(BindRotaryTables(pack_.manifest(), stage_, joined));
+  ASSIGN_OR_RETURN(joined, InActivations(std::move(joined), variant_.activations));
   ByteVector& onnx = parts_ == 0 ? stage_.onnx : stage_.more.back().onnx;
   Blob& graph = parts_ == 0 ? stage_.graph : stage_.more.back().graph;
   onnx = onnx::Serialize(joined);
@@ -149,7 +152,7 @@ Status StageJoiner::Finish() {
 }  // namespace
 
 Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions,
-                             std::span<const uint32_t> divided) {
+                             const StageVariant& variant, std::span<const uint32_t> divided) {
   const Manifest& manifest = pack.manifest();
   if (first >= last || last > manifest.block_count()) {
     return Fail(Code::kOutOfRange, StrCat("no stage [", first, ", ", last,
@@ -159,14 +162,18 @@ Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, ui
     return Fail(Code::kOutOfRange, StrCat("no context of ", positions, " positions: the model has ",
                                           manifest.model.positions));
   }
+  if (variant.weights >= manifest.variants.size()) {
+    return Fail(Code::kOutOfRange, StrCat("no variant ", variant.weights, ": the pack has ",
+                                          manifest.variants.size()));
+  }
   StageGraph stage;
   stage.first = first;
   stage.last = last;
   stage.positions = positions;
-  StageJoiner joiner(pack, stage);
+  StageJoiner joiner(pack, variant, stage);
   for (uint32_t index = first; index < last; ++index) {
     const bool is_divided = std::ranges::find(divided, index) != divided.end();
-    if (is_divided && !manifest.variants.front().blocks[index].mixture) {
+    if (is_divided && !manifest.variants[variant.weights].blocks[index].mixture) {
       return Fail(Code::kOutOfRange, StrCat("block ", index, " has no experts to divide"));
     }
     RETURN_IF_ERROR(joiner.Add(index, is_divided));

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "store/pack.h"
+#include "store/stage_variant.h"
 
 namespace shoal::store {
 
@@ -58,11 +59,12 @@ struct StageGraph {
 std::string RotaryTableName(std::string_view function, size_t index);
 
 // Layers in `divided` are joined without their experts, which cuts the stage into parts.
-// kOutOfRange unless first < last <= the pack's block_count, 1 <= positions <= the model's, and
-// divided layers have experts;
+// kOutOfRange unless first < last <= the pack's block_count, 1 <= positions <= the model's, the
+// pack has that variant, and divided layers have experts;
 // kDataLoss when a block's graph does not have its hash, does not parse, or names weights that the
-// manifest does not give it.
+// manifest does not give it; kUnimplemented where the model is not computed in these activations.
 Result<StageGraph> JoinStage(const Pack& pack, uint32_t first, uint32_t last, uint32_t positions,
+                             const StageVariant& variant = {},
                              std::span<const uint32_t> divided = {});
 
 // Reads the stage's weights in the pack and compares their hashes; kDataLoss names a damaged one.

@@ -189,7 +189,10 @@ void Swarm::Dispatch(NodeId node, Micros now, Effects& out) {
     const bool bulk_first = volunteer.bulk_next;
     if (bulk_first && SendBulk(node, volunteer, now, out)) continue;
     if (SendSingles(node, volunteer, now, out)) continue;
-    if (bulk_first || !SendBulk(node, volunteer, now, out)) return;
+    if (bulk_first || !SendBulk(node, volunteer, now, out)) break;
+  }
+  if (volunteer.state == VolunteerState::kReady && volunteer.away.empty()) {
+    SendWarm(node, volunteer, now, out);
   }
 }
 
@@ -198,7 +201,7 @@ bool Swarm::IsBlocked(NodeId node, const std::vector<RowSpan>& rows) const {
   return std::ranges::any_of(rows, [&](const RowSpan& span) {
     const Session& session = sessions_.at(span.session);
     const auto hop = std::ranges::find(session.route, node, &Hop::node);
-    return hop != session.route.end() && hop->replay_next < hop->replay_to;
+    return hop != session.route.end() && hop->is_behind();
   });
 }
 
@@ -212,7 +215,7 @@ bool Swarm::SendSingles(NodeId node, Volunteer& volunteer, Micros now, Effects& 
       if (!session.running() || session.route.front().node != node) continue;
       if (session.size() - session.fed != 1) continue;
       const Hop& hop = session.route.front();
-      if (hop.replay_next == hop.replay_to) ready.emplace_back(session.ready_at, id);
+      if (!hop.is_behind()) ready.emplace_back(session.ready_at, id);
     }
     if (ready.empty()) return false;
     std::ranges::sort(ready);
@@ -296,26 +299,32 @@ bool Swarm::SendReplay(NodeId node, Volunteer& volunteer, Micros now, Effects& o
   for (const SessionId id : volunteer.sessions) {
     Session& session = sessions_.at(id);
     Hop* hop = FindHop(session, node);
-    if (hop == nullptr || hop->replay_next >= hop->replay_to) continue;
+    if (hop == nullptr || hop->imports_left > 0 || hop->replay_next >= hop->replay_to) continue;
     const uint32_t from = hop->replay_next;
     const uint32_t to = std::min(hop->replay_to, from + config_.chunk_rows);
-    wire::Step step;
-    step.width = 1;
-    for (uint32_t position = from; position < to; ++position) {
-      if (hop->span.first == 0) {
-        AddTokenRow(id, session, position, step);
-      } else {
-        step.rows.push_back({.session = id, .epoch = session.epoch, .position = position});
-      }
-      step.rows.back().flags = wire::Row::kReplay;
-    }
-    if (hop->span.first > 0) session.kept.at(hop->span.first).AddTo(step, from, to);
     hop->replay_next = to;
-    Send(volunteer, {{id, session.epoch, from, to - from, 0}}, SendBody{node, std::move(step)}, now,
-         out);
+    SendAgain(id, session, hop->span, from, to, node, now, out);
     return true;
   }
   return false;
+}
+
+// Inputs at [from, to) of a stage that holds `span`, for their KV alone.
+void Swarm::SendAgain(SessionId id, Session& session, planner::Span span, uint32_t from,
+                      uint32_t to, NodeId node, Micros now, Effects& out) {
+  wire::Step step;
+  step.width = 1;
+  for (uint32_t position = from; position < to; ++position) {
+    if (span.first == 0) {
+      AddTokenRow(id, session, position, step);
+    } else {
+      step.rows.push_back({.session = id, .epoch = session.epoch, .position = position});
+    }
+    step.rows.back().flags = wire::Row::kReplay;
+  }
+  if (span.first > 0) session.kept.at(span.first).AddTo(step, from, to);
+  Send(volunteers_.at(node), {{id, session.epoch, from, to - from, 0}},
+       SendBody{node, std::move(step)}, now, out);
 }
 
 // The next chunk of the session whose client has been given least.
@@ -327,7 +336,7 @@ bool Swarm::SendPrompt(NodeId node, Volunteer& volunteer, Micros now, Effects& o
     if (!session.running() || session.route.front().node != node) continue;
     if (session.size() - session.fed < 2 || !HasRoomFor(session)) continue;
     const Hop& hop = session.route.front();
-    if (hop.replay_next < hop.replay_to) continue;
+    if (hop.is_behind()) continue;
     const double served = served_.at(session.client);
     if (next && served >= least) continue;
     next = id;

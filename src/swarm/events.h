@@ -25,6 +25,13 @@ struct VolunteerJoined {
   std::string executor;
   uint64_t memory_bytes = 0;
   std::vector<wire::Measure> measures;  // speeds.h says which are used.
+  std::string identity;                 // The same when it comes back; empty: not known.
+  std::vector<uint64_t> cached_bytes;   // Of each block's weights; blocks past the end: none.
+};
+// It is about to go, and waits to be let go.
+struct VolunteerLeaving {
+  NodeId node;
+  std::string reason;
 };
 struct VolunteerLeft {
   NodeId node;
@@ -74,6 +81,17 @@ struct StepPassed {
   std::shared_ptr<const wire::Step> step;
   std::shared_ptr<const ByteVector> frame;  // The same as bytes, to be passed on as they are.
 };
+// KV of one block is on its way from one volunteer to another, by way of the coordinator.
+struct KvPassed {
+  NodeId from;
+  NodeId to;
+  SessionId session;
+  Epoch epoch;
+  uint32_t block = 0;
+  uint32_t position = 0;  // Of the first; up to `end`.
+  uint32_t end = 0;
+  std::shared_ptr<const ByteVector> frame;
+};
 // A stage worked on rows: what the step cost.
 struct StepReported {
   NodeId node;
@@ -96,7 +114,7 @@ struct Tick {};
 
 using Event = std::variant<VolunteerJoined, VolunteerLeft, VolunteerHeard, StageProgress,
                            StageFailed, SessionOpened, SessionCancelled, TokenCame, StepPassed,
-                           StepReported, StepFailed, ExpertsUsed, Tick>;
+                           StepReported, StepFailed, ExpertsUsed, Tick, VolunteerLeaving, KvPassed>;
 
 // --- Effects -----------------------------------------------------------------------------------
 
@@ -127,15 +145,20 @@ struct PassOn {
 struct RouteStage {
   NodeId node;
   planner::Span span;
-  uint32_t kept = 0;  // Positions whose KV is there already.
+  uint32_t kept = 0;    // Positions whose KV is there already.
+  uint32_t copied = 0;  // After these, positions whose KV comes from where it lies already.
 };
-// For the trace: the session goes this way from now on. Stages that keep less than `from`
+// For the trace: the session goes this way from now on. Stages that keep and copy less than `from`
 // positions are given the inputs of the others again; from `from` on every stage works.
 struct SessionRouted {
   SessionId session;
   Epoch epoch;
   uint32_t from = 0;
   std::vector<RouteStage> stages;
+};
+// Nothing at this volunteer is needed any more: it may go, and is forgotten here.
+struct LetGo {
+  NodeId node;
 };
 // A volunteer did this much: rows times the blocks that each went through.
 struct StepCredited {
@@ -167,6 +190,6 @@ struct Note {
 
 using Effect =
     std::variant<AssignSpan, AssignExperts, SendBody, PassOn, SessionRouted, StepCredited,
-                 TokenMade, SessionFinished, SessionFailed, DropVolunteer, Note>;
+                 TokenMade, SessionFinished, SessionFailed, DropVolunteer, Note, LetGo>;
 
 }  // namespace shoal::swarm

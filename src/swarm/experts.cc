@@ -143,8 +143,8 @@ bool Swarm::ExpertsStand() const {
 // --- Assignments -------------------------------------------------------------------------------
 
 // What a new assignment begins with, of whatever kind.
-void Swarm::BeginLoading(NodeId node, Micros now) {
-  LoseLeases(node, now);
+void Swarm::BeginLoading(NodeId node, Micros now, Effects& out) {
+  LoseLeases(node, now, out);
   Volunteer& volunteer = volunteers_.at(node);
   volunteer.span = {};
   volunteer.divided.clear();
@@ -165,7 +165,7 @@ void Swarm::AssignHolding(NodeId node, std::vector<planner::ExpertSlot> slots, M
                           Effects& out) {
   Volunteer& volunteer = volunteers_.at(node);
   if (volunteer.experts == slots) return;
-  BeginLoading(node, now);
+  BeginLoading(node, now, out);
   volunteer.experts = slots;
   out.push_back(AssignExperts{node, volunteer.generation, std::move(slots)});
 }
@@ -204,10 +204,19 @@ void Swarm::RefreshTables(Effects& out) {
   experts_changed_ = false;
   unanswered_.clear();
   std::map<planner::ExpertSlot, std::vector<NodeId>> holders;
+  std::map<planner::ExpertSlot, std::vector<NodeId>> leaving;
   for (const auto& [node, volunteer] : volunteers_) {
-    if (volunteer.state != VolunteerState::kReady || !IsCountedOn(volunteer)) continue;
-    for (const planner::ExpertSlot& slot : volunteer.experts) holders[slot].push_back(node);
+    if (volunteer.state != VolunteerState::kReady) continue;
+    const bool goes_soon = volunteer.leaving_since != 0;
+    if (goes_soon ? volunteer.silent || volunteer.excluded_until != 0 : !IsCountedOn(volunteer)) {
+      continue;
+    }
+    for (const planner::ExpertSlot& slot : volunteer.experts) {
+      (goes_soon ? leaving : holders)[slot].push_back(node);
+    }
   }
+  // Whoever is about to leave answers until somebody else can.
+  holders.merge(leaving);
   const std::map<planner::ExpertSlot, NodeId> chosen = ChooseHolders(holders);
   std::map<uint32_t, std::vector<wire::ExpertHolder>> rows_of;
   for (const planner::ExpertLayer& layer : DividedLayers()) {
@@ -239,6 +248,25 @@ void Swarm::RefreshTables(Effects& out) {
                                                    .hop = config_.hop,
                                                    .holders = std::move(table)}});
   }
+}
+
+// Whether somebody who is to hold experts has a stage in `plan`.
+bool Swarm::UsesExpertHolders(const planner::PoolPlan& plan) const {
+  for (const planner::Pipeline& pipeline : plan.pipelines) {
+    for (const planner::PlacedSpan& placed : pipeline.stages) {
+      const auto holds = [&](NodeId node) { return IsExpertHolder(node); };
+      if (std::ranges::any_of(placed.nodes, holds)) return true;
+    }
+  }
+  return false;
+}
+
+// Whether stages have been told to ask it.
+bool Swarm::IsAsked(NodeId node) const {
+  return std::ranges::any_of(volunteers_, [&](const auto& entry) {
+    return std::ranges::find(entry.second.table, node, &wire::ExpertHolder::node) !=
+           entry.second.table.end();
+  });
 }
 
 // Whether every expert that its rows may need has somebody to answer.

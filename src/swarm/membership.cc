@@ -24,6 +24,7 @@ void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
   volunteer.executor = event.executor;
   volunteer.memory_bytes = event.memory_bytes;
   volunteer.memory_usable = event.memory_bytes;
+  volunteer.cached_bytes = event.cached_bytes;
   volunteer.last_heard = now;
   volunteer.last_pinged = now;
   if (!is_new) {
@@ -31,12 +32,16 @@ void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
     return;
   }
   volunteer.joined_at = now;
+  volunteer.identity = event.identity;
   volunteer.speed = planner::SpeedEstimate(ClaimedSpeed(event.executor, event.measures));
   volunteer.link = ClaimedLink(event.measures);
   out.push_back(SendBody{event.node, wire::Ping{.nonce = next_ping_++, .reply = false}});
   out.push_back(Note{StrCat("volunteer ", event.node.value, " joined (", event.executor, ", ",
                             FormatSize(event.memory_bytes), ")")});
-  if (!PlanStands() || PlanIsShort()) {
+  Recognise(event.node, volunteer, now, out);
+  if (IsExpecting()) {
+    TakeUpPlan(now, out);
+  } else if (!PlanStands() || PlanIsShort()) {
     Replan(now, out);
     Admit(now, out);
   } else if (replan_at_ == 0) {
@@ -50,7 +55,8 @@ void Swarm::On(const VolunteerLeft& event, Micros now, Effects& out) {
 
 void Swarm::Forget(NodeId node, const std::string& reason, Micros now, Effects& out) {
   if (!volunteers_.contains(node)) return;
-  LoseLeases(node, now);
+  LoseLeases(node, now, out);
+  RememberStay(volunteers_.at(node), now);
   volunteers_.erase(node);
   expert_plan_.erase(node);
   experts_changed_ = !divided_.empty();
@@ -113,6 +119,7 @@ void Swarm::On(const StageProgress& event, Micros now, Effects& out) {
                          : StrCat("volunteer ", event.node.value, " is ready with ",
                                   volunteer.experts.size(), " groups of experts")});
   Admit(now, out);
+  HandOver(now, out);
 }
 
 void Swarm::On(const StageFailed& event, Micros now, Effects& out) {
@@ -123,7 +130,7 @@ void Swarm::On(const StageFailed& event, Micros now, Effects& out) {
       Note{StrCat("volunteer ", event.node.value, " could not load blocks [", volunteer.span.first,
                   ", ", volunteer.span.last, "): ", event.error.ToString())});
   if (event.error.code == Code::kResourceExhausted) volunteer.memory_usable /= 2;
-  LoseLeases(event.node, now);
+  LoseLeases(event.node, now, out);
   volunteer.state = VolunteerState::kSpare;
   volunteer.span = {};
   volunteer.divided.clear();
@@ -147,9 +154,11 @@ void Swarm::Exclude(NodeId node, Micros now, Effects& out) {
   const std::set<SessionId> sessions = volunteer.sessions;
   for (const SessionId id : sessions) {
     Session& session = sessions_.at(id);
-    if (session.running()) Suspend(id, session, now);
+    if (Needs(session, node)) Suspend(id, session, now);
     Release(id, session, node, out);
   }
+  const std::set<SessionId> retained = volunteer.retained;
+  for (const SessionId id : retained) DropRetained(id, out);
   Admit(now, out);
   if (!PlanStands()) {
     Replan(now, out);
@@ -167,9 +176,13 @@ void Swarm::CheckHeartbeats(Micros now, Effects& out) {
       continue;
     }
     if (silence > config_.heartbeat_timeout && !volunteer.silent) silent.push_back(node);
+    const bool is_building =
+        volunteer.bytes_total > 0 && volunteer.bytes_done == volunteer.bytes_total;
     if (volunteer.state == VolunteerState::kLoading &&
-        now - volunteer.last_progress > config_.load_timeout) {
-      dead.emplace_back(node, "its download made no progress");
+        now - volunteer.last_progress >
+            (is_building ? config_.build_timeout : config_.load_timeout)) {
+      dead.emplace_back(
+          node, is_building ? "building its stage took too long" : "its download made no progress");
       continue;
     }
     if (volunteer.excluded_until != 0 && volunteer.excluded_until <= now) {
@@ -194,8 +207,7 @@ void Swarm::PassOver(NodeId node, Micros now, Effects& out) {
   out.push_back(Note{StrCat("volunteer ", node.value, " is silent")});
   for (const SessionId id : volunteer.sessions) {
     Session& session = sessions_.at(id);
-    const bool on_route = std::ranges::find(session.route, node, &Hop::node) != session.route.end();
-    if (on_route) Suspend(id, session, now);
+    if (Needs(session, node)) Suspend(id, session, now);
   }
   Admit(now, out);
   if (!PlanStands()) {
@@ -235,6 +247,7 @@ void Swarm::On(const StepFailed& event, Micros now, Effects& out) {
   }
   if (event.error.code == Code::kResourceExhausted) {
     volunteer->second.no_room_until = now + kExclusionFirst;
+    MakeRoom(event.node, UINT32_MAX, {}, out);
   }
   Release(event.session, at->second, event.node, out);
   const Error why{event.error.code,

@@ -58,6 +58,8 @@ planner::Problem Swarm::BuildProblem(uint32_t stages_min, Micros now) const {
     one.link.latency_s = volunteer.round_trip == 0
                              ? kUnknownLatency
                              : static_cast<double>(volunteer.round_trip) / (2.0 * kSecond);
+    if (volunteer.stay_s > 0) one.stay_s = volunteer.stay_s;
+    one.cached_bytes = volunteer.cached_bytes;
     for (uint32_t b = volunteer.span.first; b < volunteer.span.last; ++b) {
       one.cached_bytes.resize(config_.blocks.size());
       one.cached_bytes[b] = config_.blocks[b].weight_bytes;
@@ -90,6 +92,7 @@ bool Swarm::PlanIsShort() const {
 
 void Swarm::Replan(Micros now, Effects& out) {
   replan_at_ = 0;
+  if (IsExpecting()) return;
   // Stages wait for their experts: without them nothing could be answered.
   if (!ChooseRoles(now)) return;
   ReplanStages(now, out);
@@ -100,9 +103,12 @@ void Swarm::ReplanStages(Micros now, Effects& out) {
   const bool stands = PlanStands();
   const bool is_short = PlanIsShort();
   planner::Problem problem = BuildProblem(StagesMin(), now);
-  Result<planner::PoolPlan> made = is_short
-                                       ? planner::PlanPool(problem, planner::Care::kQuick)
-                                       : planner::Replan(problem, plan_, planner::Care::kQuick);
+  // KV lies with those who hold the other blocks: they keep them while answers are under way.
+  const bool in_use = !stands && !sessions_.empty();
+  const auto scope = in_use ? planner::Scope::kBroken : planner::Scope::kAll;
+  Result<planner::PoolPlan> made =
+      is_short ? planner::PlanPool(problem, planner::Care::kQuick)
+               : planner::Replan(problem, plan_, planner::Care::kQuick, scope);
   // Too few for a new request, but running answers go on with those who are left.
   if (made && !made->complete() && !sessions_.empty() && problem.volunteers.size() < StagesMin()) {
     const uint32_t missing_devices = made->missing_devices;
@@ -125,6 +131,12 @@ void Swarm::ReplanStages(Micros now, Effects& out) {
     return;
   }
   Adopt(*std::move(made), now, out);
+  if (in_use) replan_at_ = now + kAskAgain;
+}
+
+// Somebody's tokens go through it.
+bool Swarm::HasRoutes(const Volunteer& volunteer) const {
+  return volunteer.sessions.size() > volunteer.warm.size();
 }
 
 bool Swarm::MayAdopt(const planner::PoolPlan& plan) const {
@@ -134,7 +146,7 @@ bool Swarm::MayAdopt(const planner::PoolPlan& plan) const {
         const Volunteer& volunteer = volunteers_.at(node);
         const bool stays =
             volunteer.span == placed.span && volunteer.divided == DividedIn(placed.span);
-        if (!stays && !volunteer.sessions.empty()) return false;
+        if (!stays && HasRoutes(volunteer)) return false;
       }
     }
   }
@@ -154,7 +166,7 @@ void Swarm::Assign(NodeId node, planner::Span span, Micros now, Effects& out) {
   Volunteer& volunteer = volunteers_.at(node);
   std::vector<uint32_t> divided = DividedIn(span);
   if (volunteer.span == span && volunteer.divided == divided) return;
-  BeginLoading(node, now);
+  BeginLoading(node, now, out);
   volunteer.span = span;
   volunteer.divided = divided;
   out.push_back(AssignSpan{node, volunteer.generation, span, std::move(divided)});

@@ -24,7 +24,7 @@ struct Reached {
 }  // namespace
 
 bool Swarm::IsCountedOn(const Volunteer& volunteer) {
-  return volunteer.excluded_until == 0 && !volunteer.silent;
+  return volunteer.excluded_until == 0 && !volunteer.silent && volunteer.leaving_since == 0;
 }
 
 bool Swarm::IsUsable(const Volunteer& volunteer) const {
@@ -52,9 +52,11 @@ double Swarm::StepSeconds(const Volunteer& volunteer, uint32_t position, uint32_
 
 // How long it takes until the stage's KV has all positions but the newest: the inputs on their way,
 // then the runs.
-double Swarm::ReplaySeconds(const Session& session, NodeId node, const Volunteer& volunteer) const {
+double Swarm::ReplaySeconds(const Session& session, const PrefixMatch& match, NodeId node,
+                            const Volunteer& volunteer) const {
   const auto lease = session.leases.find(node);
-  const uint32_t held = lease == session.leases.end() ? 0 : lease->second.held;
+  const uint32_t held =
+      std::max(match.HeldAt(node), lease == session.leases.end() ? 0 : lease->second.held);
   const uint32_t end = session.size() - 1;
   if (held >= end) return 0;
   const uint32_t rows = end - held;
@@ -73,8 +75,9 @@ double Swarm::ReplaySeconds(const Session& session, NodeId node, const Volunteer
                        volunteer.link.down_bytes_per_s;
 }
 
-Swarm::RouteResult Swarm::FindRoute(const Session& session, Micros now,
-                                    std::vector<NodeId>& path) const {
+Swarm::RouteResult Swarm::FindRoute(SessionId id, const Session& session, const PrefixMatch& match,
+                                    Micros now, std::vector<NodeId>& path) const {
+  const auto source = retained_.find(match.source);
   const auto block_count = static_cast<uint32_t>(config_.blocks.size());
   std::vector<std::vector<const std::pair<const NodeId, Volunteer>*>> from(block_count);
   for (const auto& entry : volunteers_) {
@@ -92,15 +95,21 @@ Swarm::RouteResult Swarm::FindRoute(const Session& session, Micros now,
       const uint32_t end = volunteer.span.last;
       reached[end] = true;
       const bool has_lease = session.leases.contains(node);
-      const bool has_room =
-          has_lease || (volunteer.no_room_until <= now &&
-                        volunteer.leased_positions + session.capacity() <= LeasesMax(volunteer));
+      // Spare KV makes room, but for what is about to be copied.
+      uint64_t leased = volunteer.leased_positions - volunteer.spare_positions;
+      if (source != retained_.end() && source->second.leases.contains(node)) {
+        leased += source->second.capacity;
+      }
+      const bool has_room = has_lease || (volunteer.no_room_until <= now &&
+                                          leased + session.capacity() <= LeasesMax(volunteer));
       if (!has_room || with_room[b].cost == kInfinite) continue;
-      const size_t others = volunteer.sessions.size() - (has_lease ? 1 : 0);
+      const bool is_known = has_lease && !volunteer.warm.contains(id);
+      const size_t others = volunteer.sessions.size() - volunteer.warm.size() - (is_known ? 1 : 0);
       const double step = StepSeconds(volunteer, session.size(), 1) *
                               (1 + kLoadPerSession * static_cast<double>(others)) +
                           static_cast<double>(volunteer.round_trip) / kSecond;
-      const double cost = with_room[b].cost + left * step + ReplaySeconds(session, node, volunteer);
+      const double cost =
+          with_room[b].cost + left * step + ReplaySeconds(session, match, node, volunteer);
       if (cost < with_room[end].cost) with_room[end] = {cost, node, b};
     }
   }

@@ -69,22 +69,29 @@ void Swarm::Admit(Micros now, Effects& out) {
   bool wants_room = false;
   for (auto& [id, session] : sessions_) {
     if (session.state != SessionState::kSuspended) continue;
-    RouteResult result = FindRoute(session, now, path);
+    RouteResult result = FindRoute(id, session, {}, now, path);
     if (result == RouteResult::kNoRoom && !session.leases.empty()) {
       // Nobody holds room while waiting for room: that could be a circle.
       while (!session.leases.empty()) Release(id, session, session.leases.begin()->first, out);
-      result = FindRoute(session, now, path);
+      result = FindRoute(id, session, {}, now, path);
     }
-    if (result == RouteResult::kFound) StartRoute(id, session, path, now, out);
+    if (result == RouteResult::kFound) StartRoute(id, session, {}, path, now, out);
     wants_room = wants_room || result == RouteResult::kNoRoom;
   }
   while (!wants_room) {
     const std::optional<SessionId> next = NextWaiting();
     if (!next) return;
     Session& session = sessions_.at(*next);
-    if (FindRoute(session, now, path) != RouteResult::kFound) return;
+    PrefixMatch match = FindPrefix(session);
+    RouteResult result = FindRoute(*next, session, match, now, path);
+    if (result != RouteResult::kFound && match.positions > 0) {
+      // Without the room that the source takes there may be enough.
+      match = {};
+      result = FindRoute(*next, session, match, now, path);
+    }
+    if (result != RouteResult::kFound) return;
     std::erase(waiting_, *next);
-    StartRoute(*next, session, path, now, out);
+    StartRoute(*next, session, match, path, now, out);
   }
 }
 
@@ -131,6 +138,7 @@ void Swarm::AddToken(SessionId id, Session& session, const wire::Token& token, M
   const bool is_full = session.size() >= session.capacity();
   if (!is_end && !is_full) return Dispatch(session.route.front().node, now, out);
   out.push_back(SessionFinished{id, !is_end});
+  Retain(id, session, now, out);
   EndSession(id, now, out);
 }
 
@@ -181,7 +189,7 @@ void Swarm::CheckSessions(Micros now, Effects& out) {
       continue;
     }
     if (stalled <= config_.route_wait) continue;
-    const RouteResult route = FindRoute(session, now, path);
+    const RouteResult route = FindRoute(id, session, {}, now, path);
     if (route == RouteResult::kNoPath && (!is_loading || stalled > config_.load_wait)) {
       failed.emplace_back(
           id, Error{Code::kUnavailable, StrCat("volunteers left and none took their place within ",

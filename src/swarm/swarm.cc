@@ -11,6 +11,8 @@ Swarm::Swarm(Config config) : config_(std::move(config)) {
   CHECK(!config_.blocks.empty());
   CHECK(config_.positions > 0 && config_.vocab > 0 && config_.chunk_rows > 0);
   CHECK(config_.batch_rows > 0);
+  expecting_ = !config_.expected.empty();
+  next_generation_ = config_.first_generation;
   whole_blocks_ = config_.blocks;
   if (config_.expert_holders == 0) return;
   std::vector<uint32_t> all;
@@ -173,6 +175,11 @@ uint64_t Swarm::Fingerprint() const {
     add(session.fed);
     for (const int32_t token : session.tokens) add(static_cast<uint64_t>(token));
     for (const auto& [node, lease] : session.leases) add(node.value << 8 ^ lease.held);
+    for (const auto& [node, warm] : session.warm) add(node.value << 8 ^ warm.sent);
+  }
+  for (const auto& [id, retained] : retained_) {
+    add(id.value);
+    add(static_cast<uint64_t>(retained.used_at));
   }
   for (const auto& [slot, rows] : expert_rows_) {
     add(uint64_t{slot.block} << 32 | slot.group);
@@ -186,10 +193,17 @@ void Swarm::On(const Tick&, Micros now, Effects& out) {
   CheckHeartbeats(now, out);
   CheckSteps(now, out);
   MeasureDemand(now);
+  if (IsExpecting()) TakeUpPlan(now, out);
   if (replan_at_ != 0 && now >= replan_at_) Replan(now, out);
   ReplicateHot(now, out);
   CheckSessions(now, out);
+  HandOver(now, out);
+  CheckRetained(now, out);
   Admit(now, out);
+  ChooseWarm(now, out);
+  for (const auto& [node, volunteer] : volunteers_) {
+    if (!volunteer.warm.empty()) Dispatch(node, now, out);
+  }
   Predict(now);
   while (!token_times_.empty() && now - token_times_.front() > 10 * kSecond) {
     token_times_.pop_front();

@@ -63,6 +63,9 @@ class Swarm {
   // Whether rows for experts, and their answers, go from one to the other.
   bool MayExchange(NodeId from, NodeId to) const;
   uint64_t kept_bytes() const { return kept_bytes_; }
+  // Ended sessions whose KV is kept for others, and positions that were so not computed again.
+  const std::map<SessionId, Retained>& retained() const { return retained_; }
+  uint64_t positions_reused() const { return positions_reused_; }
   // A hash of the state: equal after the same events.
   uint64_t Fingerprint() const;
 
@@ -82,6 +85,8 @@ class Swarm {
   void On(const StepFailed& event, Micros now, Effects& out);
   void On(const ExpertsUsed& event, Micros now, Effects& out);
   void On(const Tick& event, Micros now, Effects& out);
+  void On(const VolunteerLeaving& event, Micros now, Effects& out);
+  void On(const KvPassed& event, Micros now, Effects& out);
 
   // membership.cc
   void Forget(NodeId node, const std::string& reason, Micros now, Effects& out);
@@ -101,7 +106,9 @@ class Swarm {
   bool ExpertsStand() const;
   void AssignHoldings(Micros now, Effects& out);
   void AssignHolding(NodeId node, std::vector<planner::ExpertSlot> slots, Micros now, Effects& out);
-  void BeginLoading(NodeId node, Micros now);
+  void BeginLoading(NodeId node, Micros now, Effects& out);
+  bool IsAsked(NodeId node) const;
+  bool UsesExpertHolders(const planner::PoolPlan& plan) const;
   std::map<planner::ExpertSlot, NodeId> ChooseHolders(
       const std::map<planner::ExpertSlot, std::vector<NodeId>>& holders) const;
   void RefreshTables(Effects& out);
@@ -109,6 +116,10 @@ class Swarm {
   void ReplicateHot(Micros now, Effects& out);
   bool IsExpertHolder(NodeId node) const { return expert_plan_.contains(node); }
   double ExpertSeconds(const planner::Problem& problem) const;
+
+  // flappers.cc
+  void Recognise(NodeId node, Volunteer& volunteer, Micros now, Effects& out);
+  void RememberStay(const Volunteer& volunteer, Micros now);
 
   // placement.cc
   planner::Limits PlanLimits(uint32_t stages_min) const;
@@ -119,19 +130,26 @@ class Swarm {
   void Replan(Micros now, Effects& out);
   void ReplanStages(Micros now, Effects& out);
   bool MayAdopt(const planner::PoolPlan& plan) const;
+  bool HasRoutes(const Volunteer& volunteer) const;
   void Adopt(planner::PoolPlan plan, Micros now, Effects& out);
   void Assign(NodeId node, planner::Span span, Micros now, Effects& out);
   void MeasureDemand(Micros now);
+
+  // restart.cc
+  bool IsExpecting() const { return expecting_; }
+  void TakeUpPlan(Micros now, Effects& out);
   void Predict(Micros now);
 
   // routing.cc
   enum class RouteResult : uint8_t { kFound, kNoPath, kNoRoom };
-  RouteResult FindRoute(const Session& session, Micros now, std::vector<NodeId>& path) const;
+  RouteResult FindRoute(SessionId id, const Session& session, const PrefixMatch& match, Micros now,
+                        std::vector<NodeId>& path) const;
   static bool IsCountedOn(const Volunteer& volunteer);
   bool IsUsable(const Volunteer& volunteer) const;
   uint64_t LeasesMax(const Volunteer& volunteer) const;
   double StepSeconds(const Volunteer& volunteer, uint32_t position, uint32_t rows) const;
-  double ReplaySeconds(const Session& session, NodeId node, const Volunteer& volunteer) const;
+  double ReplaySeconds(const Session& session, const PrefixMatch& match, NodeId node,
+                       const Volunteer& volunteer) const;
 
   // sessions.cc
   void Admit(Micros now, Effects& out);
@@ -142,16 +160,39 @@ class Swarm {
   void CheckSessions(Micros now, Effects& out);
 
   // recovery.cc
-  uint32_t LiveFrom(const Session& session, const std::vector<NodeId>& path) const;
-  void StartRoute(SessionId id, Session& session, const std::vector<NodeId>& path, Micros now,
-                  Effects& out);
+  uint32_t LiveFrom(const Session& session, const PrefixMatch& match,
+                    const std::vector<NodeId>& path) const;
+  void StartRoute(SessionId id, Session& session, const PrefixMatch& match,
+                  const std::vector<NodeId>& path, Micros now, Effects& out);
+  void StartHop(SessionId id, Session& session, const PrefixMatch& match, NodeId node, NodeId next,
+                uint32_t live, Effects& out, RouteStage& stage);
+  void KeepInputs(Session& session, const PrefixMatch& match, uint32_t live);
   void Suspend(SessionId id, Session& session, Micros now);
   void Restart(SessionId id, const Error& why, Micros now, Effects& out);
+  static bool Needs(const Session& session, NodeId node);
   // The KV of every session there is gone.
-  void LoseLeases(NodeId node, Micros now);
+  void LoseLeases(NodeId node, Micros now, Effects& out);
   void Release(SessionId id, Session& session, NodeId node, Effects& out);
   void LimitKept();
   void ForgetKept(Session& session);
+
+  // handover.cc
+  void HandOver(Micros now, Effects& out);
+  bool StartImport(SessionId id, Session& session, Hop& hop, Effects& out);
+  double ImportSeconds(const Volunteer& source, const Volunteer& target, uint64_t bytes) const;
+
+  // warm.cc
+  void ChooseWarm(Micros now, Effects& out);
+  void OpenWarm(SessionId id, Session& session, size_t hop, NodeId node, Effects& out);
+  void KeepWarm(SessionId id, Session& session, uint32_t live, Effects& out);
+  bool SendWarm(NodeId node, Volunteer& volunteer, Micros now, Effects& out);
+
+  // prefix.cc
+  PrefixMatch FindPrefix(const Session& session) const;
+  void Retain(SessionId id, Session& session, Micros now, Effects& out);
+  void DropRetained(SessionId id, Effects& out);
+  void CheckRetained(Micros now, Effects& out);
+  void MakeRoom(NodeId node, uint64_t positions, SessionId except, Effects& out);
 
   // dispatch.cc
   void Dispatch(NodeId node, Micros now, Effects& out);
@@ -166,11 +207,14 @@ class Swarm {
   void AddTokenRow(SessionId id, const Session& session, uint32_t position, wire::Step& step) const;
   void Send(Volunteer& volunteer, std::vector<RowSpan> rows, Effect effect, Micros now,
             Effects& out);
+  void SendAgain(SessionId id, Session& session, planner::Span span, uint32_t from, uint32_t to,
+                 NodeId node, Micros now, Effects& out);
   void ForgetRows(NodeId node, SessionId session);
 
   Config config_;
   planner::PoolPlan plan_;
   std::map<NodeId, Volunteer> volunteers_;
+  std::map<std::string, Past> pasts_;  // Of volunteers that have left, by identity.
   std::map<SessionId, Session> sessions_;
   std::vector<planner::BlockCost> whole_blocks_;  // config_.blocks has what stages hold of them.
   std::vector<uint32_t> divided_;                 // Blocks, ascending.
@@ -181,12 +225,16 @@ class Swarm {
   std::set<uint32_t> unanswered_;                      // Divided blocks without all their experts.
   bool experts_changed_ = false;                       // Since tables were told.
   Micros hot_seen_at_ = 0;
-  std::deque<SessionId> waiting_;         // New ones, in order of arrival.
-  std::map<std::string, double> served_;  // Rows that clients with sessions have been given.
+  std::map<SessionId, Retained> retained_;  // By the number that the session had.
+  std::deque<SessionId> waiting_;           // New ones, in order of arrival.
+  std::map<std::string, double> served_;    // Rows that clients with sessions have been given.
   std::deque<Micros> token_times_;
   uint64_t kept_bytes_ = 0;
-  Micros replan_at_ = 0;  // 0: no need.
-  uint32_t demand_ = 4;   // Sessions at once that the plan is for.
+  uint64_t positions_reused_ = 0;
+  Micros replan_at_ = 0;        // 0: no need.
+  bool expecting_ = false;      // Config::expected is still waited for ...
+  Micros expecting_since_ = 0;  // ... since then; 0: nothing has happened yet.
+  uint32_t demand_ = 4;         // Sessions at once that the plan is for.
   Micros demand_seen_at_ = 0;
   Micros predicted_at_ = 0;
   double predicted_token_s_ = 0;

@@ -1,259 +1,12 @@
-// The state machine in a small world of scripted volunteers. The world's "model" is a function of
-// the whole token history, computed from what the last stage has cached: a lost, repeated,
-// reordered or stale row changes the answer.
+// The state machine's main ways, in the world of test_world.h.
 #include "swarm/swarm.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstring>
-#include <set>
-
-#include "base/random.h"
-#include "wire/codec.h"
+#include "swarm/test_world.h"
 
 namespace shoal::swarm {
 namespace {
-
-constexpr uint32_t kVocab = 1000;
-
-int32_t NextToken(const std::vector<int32_t>& history) {
-  uint64_t hash = 1469598103934665603ull;
-  for (const int32_t token : history)
-    hash = (hash ^ static_cast<uint64_t>(token)) * 1099511628211ull;
-  return static_cast<int32_t>(10 + hash % (kVocab - 10));  // Ids below 10 never come by chance.
-}
-
-// The first allowed token from `token` on; no mask allows all.
-int32_t Masked(int32_t token, const std::vector<uint8_t>& mask) {
-  while (!mask.empty() && (mask.at(token / 8) >> token % 8 & 1) == 0) token = (token + 1) % kVocab;
-  return token;
-}
-
-// Even and odd ids take turns.
-std::vector<uint8_t> EvenThenOdd(std::span<const int32_t> generated) {
-  return std::vector<uint8_t>(kVocab / 8, generated.size() % 2 == 0 ? 0x55 : 0xaa);
-}
-
-Config SmallConfig(uint32_t stages_min) {
-  Config config;
-  config.blocks.assign(6, planner::BlockCost{1000, 1});
-  config.vocab = kVocab;
-  config.positions = 400;
-  config.stages_min = stages_min;
-  config.chunk_rows = 16;
-  config.overhead_bytes = 0;
-  config.hidden = 1;
-  return config;
-}
-
-struct Kv {
-  Epoch epoch;
-  NodeId next;
-  std::vector<int32_t> tokens;
-};
-
-struct FakeVolunteer {
-  uint32_t generation = 0;
-  bool frozen = false;
-  bool disobeys = false;  // Its tokens are what it likes.
-  std::map<SessionId, Kv> sessions;
-};
-
-struct Answer {
-  std::vector<int32_t> tokens;
-  bool finished = false;
-  std::optional<Error> error;
-};
-
-class World {
- public:
-  explicit World(Config config) : swarm(std::move(config)) {}
-
-  void Join(uint32_t node, uint64_t memory) {
-    fakes[NodeId{node}] = {};
-    Feed(VolunteerJoined{NodeId{node}, "fake", memory});
-  }
-  void Kill(uint32_t node) {
-    fakes.erase(NodeId{node});
-    Feed(VolunteerLeft{NodeId{node}, "killed"});
-  }
-  void Ask(uint64_t session, std::vector<int32_t> prompt, uint32_t max_tokens,
-           std::vector<int32_t> end_ids = {}) {
-    answers[SessionId{session}] = {};
-    prompts[SessionId{session}] = prompt;
-    Feed(SessionOpened{SessionId{session}, std::move(prompt), max_tokens, std::move(end_ids), {}});
-  }
-
-  void Feed(const Event& event) {
-    for (Effect& effect : swarm.Handle(event, now)) {
-      std::visit([&](auto& concrete) { Apply(concrete); }, effect);
-    }
-  }
-
-  // Delivers one queued message; false when nothing is left.
-  bool Deliver() {
-    if (inbox.empty()) return false;
-    auto [to, from, body] = std::move(inbox.front());
-    inbox.pop_front();
-    now += 100;
-    if (auto* step = std::get_if<wire::Step>(&body); step != nullptr && from != kCoordinator) {
-      const auto passed = std::make_shared<const wire::Step>(*step);
-      const auto frame = std::make_shared<const ByteVector>(
-          wire::Encode(wire::Frame{.to = to, .from = from, .body = std::move(*step)}));
-      Feed(StepPassed{from, to, passed, frame});
-    } else if (to == kCoordinator) {
-      std::visit([&](auto& concrete) { AtCoordinator(from, concrete); }, body);
-    } else if (fakes.contains(to) && !fakes[to].frozen) {
-      std::visit([&](auto& concrete) { AtVolunteer(to, concrete); }, body);
-    }
-    return true;
-  }
-  void Settle() {
-    for (int i = 0; i < 1000000 && Deliver(); ++i) {
-    }
-  }
-  // Lets time pass in heartbeat steps.
-  void Pass(Micros duration) {
-    for (const Micros end = now + duration; now < end;) {
-      now += 500 * kMillisecond;
-      Feed(Tick{});
-      Settle();
-    }
-  }
-
-  // What the answer must be.
-  std::vector<int32_t> Expected(uint64_t session, size_t count) {
-    std::vector<int32_t> tokens = prompts[SessionId{session}];
-    const size_t prompt = tokens.size();
-    while (tokens.size() < prompt + count) tokens.push_back(NextToken(tokens));
-    return {tokens.begin() + static_cast<long>(prompt), tokens.end()};
-  }
-
-  Swarm swarm;
-  Micros now = 0;
-  std::map<NodeId, FakeVolunteer> fakes;
-  std::map<SessionId, Answer> answers;
-  std::map<SessionId, std::vector<int32_t>> prompts;
-  std::deque<std::tuple<NodeId, NodeId, wire::Body>> inbox;
-  std::set<NodeId> dropped;
-  std::map<NodeId, size_t> rows_run;
-  std::vector<SessionRouted> routes;
-  std::set<NodeId> replayed;  // Ran rows again for their KV alone.
-
- private:
-  void Apply(AssignSpan& effect) {
-    if (!fakes.contains(effect.node)) return;
-    FakeVolunteer& fake = fakes[effect.node];
-    fake.generation = effect.generation;
-    fake.sessions.clear();
-    if (!effect.span.empty()) {
-      Post(kCoordinator, effect.node, wire::Ready{.generation = effect.generation, .done = true});
-    }
-  }
-  void Apply(SendBody& effect) { Post(effect.to, kCoordinator, std::move(effect.body)); }
-  void Apply(PassOn& effect) {
-    Post(effect.to, kCoordinator, std::move(wire::Decode(*effect.frame)->body));
-  }
-  void Apply(StepCredited&) {}
-  void Apply(SessionRouted& effect) { routes.push_back(effect); }
-  void Apply(TokenMade& effect) { answers[effect.session].tokens.push_back(effect.token.token); }
-  void Apply(SessionFinished& effect) { answers[effect.session].finished = true; }
-  void Apply(SessionFailed& effect) { answers[effect.session].error = effect.error; }
-  void Apply(DropVolunteer& effect) {
-    dropped.insert(effect.node);
-    fakes.erase(effect.node);
-  }
-  void Apply(Note&) {}
-  void Apply(AssignExperts&) {}
-
-  void Post(NodeId to, NodeId from, wire::Body body) {
-    inbox.emplace_back(to, from, std::move(body));
-  }
-
-  template <typename T>
-  void AtVolunteer(NodeId, T&) {}
-  void AtVolunteer(NodeId node, wire::Ping& ping) {
-    Post(kCoordinator, node, wire::Ping{ping.nonce, true});
-  }
-  void AtVolunteer(NodeId node, wire::Open& open) {
-    Kv& kv = fakes[node].sessions[open.session];
-    EXPECT_GE(open.epoch, kv.epoch);
-    kv.epoch = open.epoch;
-    kv.next = open.next;
-    kv.tokens.resize(std::min<size_t>(kv.tokens.size(), open.keep));
-  }
-  void AtVolunteer(NodeId node, wire::Release& release) {
-    fakes[node].sessions.erase(release.session);
-  }
-  void AtVolunteer(NodeId node, wire::Step& step) {
-    std::map<NodeId, wire::Step> onward;  // A frame for each next stage.
-    const wire::Row* reported = nullptr;
-    for (size_t i = 0; i < step.rows.size(); ++i) {
-      const wire::Row& row = step.rows[i];
-      const auto at = fakes[node].sessions.find(row.session);
-      const auto fail = [&](Code code) {
-        Post(kCoordinator, node,
-             wire::ErrorFrame{
-                 .code = static_cast<uint8_t>(code), .session = row.session, .epoch = row.epoch});
-      };
-      if (at == fakes[node].sessions.end()) {
-        fail(Code::kNotFound);
-        continue;
-      }
-      Kv& kv = at->second;
-      if (row.epoch < kv.epoch || row.position != kv.tokens.size()) {
-        fail(row.epoch < kv.epoch ? Code::kStaleEpoch : Code::kFailedPrecondition);
-        continue;
-      }
-      int32_t token;
-      std::memcpy(&token, step.payload.data() + 4 * i, 4);
-      kv.tokens.push_back(token);
-      ++rows_run[node];
-      if (reported == nullptr) reported = &row;
-      if ((row.flags & wire::Row::kReplay) != 0) {
-        replayed.insert(node);
-        continue;
-      }
-      wire::Step& next = onward[kv.next];
-      next.type = wire::PayloadType::kF32;
-      for (wire::Sampling& sampling : step.sampling) {
-        if (sampling.row != i) continue;
-        if (kv.next == kCoordinator) Choose(node, row, kv, sampling);
-        next.sampling.push_back(sampling);
-        next.sampling.back().row = static_cast<uint32_t>(next.rows.size());
-      }
-      next.rows.push_back(row);
-      ByteWriter(next.payload).Write(token);
-    }
-    onward.erase(kCoordinator);
-    for (auto& [next, frame] : onward) Post(next, node, std::move(frame));
-    if (reported == nullptr) return;
-    Post(kCoordinator, node,
-         wire::Report{.session = reported->session,
-                      .epoch = reported->epoch,
-                      .position = reported->position,
-                      .rows = static_cast<uint32_t>(step.rows.size())});
-  }
-  void Choose(NodeId node, const wire::Row& row, const Kv& kv, const wire::Sampling& sampling) {
-    const auto& mask = fakes[node].disobeys ? std::vector<uint8_t>() : sampling.mask;
-    Post(kCoordinator, node,
-         wire::Token{.session = row.session,
-                     .epoch = kv.epoch,
-                     .position = static_cast<uint32_t>(kv.tokens.size()),
-                     .token = Masked(NextToken(kv.tokens), mask)});
-  }
-
-  template <typename T>
-  void AtCoordinator(NodeId, T&) {}
-  void AtCoordinator(NodeId from, wire::Ping&) { Feed(VolunteerHeard{from}); }
-  void AtCoordinator(NodeId from, wire::Ready& ready) { Feed(StageProgress{from, ready}); }
-  void AtCoordinator(NodeId from, wire::Token& token) { Feed(TokenCame{from, token}); }
-  void AtCoordinator(NodeId from, wire::Report& report) { Feed(StepReported{from, report}); }
-  void AtCoordinator(NodeId from, wire::ErrorFrame& error) {
-    Feed(StepFailed{from, error.session, error.epoch, Error{static_cast<Code>(error.code), ""}});
-  }
-};
 
 TEST(Swarm, RefusesUntilEnoughVolunteersAreReady) {
   World world(SmallConfig(3));
@@ -272,7 +25,9 @@ TEST(Swarm, RefusesUntilEnoughVolunteersAreReady) {
 }
 
 TEST(Swarm, AnswersAndStopsAtLengthOrEnd) {
-  World world(SmallConfig(3));
+  Config config = SmallConfig(3);
+  config.retained_max = 0;
+  World world(config);
   for (uint32_t node : {1, 2, 3}) world.Join(node, 100000);
   world.Settle();
   world.Ask(7, std::vector<int32_t>(50, 3), 20);
@@ -407,6 +162,29 @@ TEST(Swarm, ANodeThatRunsOutOfMemoryIsPlannedWithLess) {
                          Error{Code::kResourceExhausted, "out of memory"}});
   EXPECT_NE(world.swarm.MainStages()[0].node, node);
   EXPECT_EQ(world.swarm.volunteers().at(node).memory_usable, 10000u);
+}
+
+TEST(Swarm, BuildingAStageMayTakeLongerThanADownloadMayStandStill) {
+  for (const uint64_t bytes_done : {5u, 10u}) {
+    World world(SmallConfig(1));
+    world.Join(1, 100000);
+    world.inbox.clear();  // It is not ready yet.
+    const auto wait = [&](int seconds) {
+      for (int i = 0; i < seconds; ++i) {
+        world.now += kSecond;
+        world.Feed(VolunteerHeard{NodeId{1}});
+        world.Feed(Tick{});
+      }
+    };
+    const uint32_t generation = world.fakes[NodeId{1}].generation;
+    world.Feed(StageProgress{NodeId{1}, wire::Ready{.generation = generation,
+                                                    .bytes_done = bytes_done,
+                                                    .bytes_total = 10}});
+    wait(120);
+    EXPECT_EQ(world.dropped.contains(NodeId{1}), bytes_done < 10);
+    wait(240);
+    EXPECT_TRUE(world.dropped.contains(NodeId{1}));
+  }
 }
 
 TEST(Swarm, KvRoomIsShared) {

@@ -1,7 +1,6 @@
-// engine_bench [--format q4|q8|f32|int8] [--layers N] [--tiny] [--threads N] [--exact] [--write
-// DIR]: how fast the engine runs a stage of random weights; one line of JSON. With --write, the
-// stage goes to DIR for other executors instead, with an input and its output (tests/golden/engine
-// is made this way). bench/engine runs it beside them.
+// engine_bench: how fast the engine runs a stage of random weights; one line of JSON. With --write,
+// the stage goes to a folder for other executors instead, with an input and its output
+// (tests/golden/engine is made this way). bench/engine and e2e/engine_shapes_test.ts run it.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -28,9 +27,9 @@ struct Arguments {
 using Files = std::vector<std::pair<std::string, ByteVector>>;
 
 // Some rows of hidden states and what they come out as.
-void AddExample(RandomStage& random, Files& files) {
+void AddExample(RandomStage& random, bool exact, Files& files) {
   constexpr uint32_t kRows = 9;
-  auto stage = engine::Stage::Load(random.model, random, {});
+  auto stage = engine::Stage::Load(random.model, random, {.exact = exact});
   CHECK_MSG(stage.has_value(), stage.error().ToString());
   const uint32_t width = (*stage)->shape().input_width;
   Random noise(5);
@@ -52,7 +51,7 @@ void AddExample(RandomStage& random, Files& files) {
 // For other executors.
 int Write(RandomStage& random, const Arguments& arguments) {
   Files files;
-  if (arguments.stage.format != "int8") AddExample(random, files);
+  if (arguments.stage.format != "int8") AddExample(random, arguments.exact, files);
   files.emplace_back("model.onnx", onnx::Serialize(random.model));
   files.emplace_back(RandomStage::kBlob, std::move(random.blob));
   for (const auto& [name, bytes] : files) {
@@ -95,22 +94,33 @@ int Main(const Arguments& arguments) {
 }  // namespace
 }  // namespace shoal::volunteer
 
-int main(int argc, char** argv) {
-  shoal::volunteer::Arguments arguments;
+namespace shoal::volunteer {
+namespace {
+
+constexpr const char* kUsage =
+    "engine_bench [--format q4|q8|f32|int8] [--layers N] [--threads N] [--exact] [--seed N]\n"
+    "             [--tiny | --shape HIDDEN,FFN,HEADS,KV_HEADS,HEAD_SIZE] [--write FOLDER]\n";
+
+bool ParseShape(const char* text, RandomStageOptions& stage) {
+  stage.positions = 32;
+  return std::sscanf(text, "%zu,%zu,%zu,%zu,%zu", &stage.hidden, &stage.ffn, &stage.heads,
+                     &stage.kv_heads, &stage.head_size) == 5;
+}
+
+bool Parse(int argc, char** argv, Arguments& arguments) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
     const bool has_value = i + 1 < argc;
     if (argument == "--exact") {
       arguments.exact = true;
+      arguments.stage.accuracy_level = 1;
     } else if (argument == "--tiny") {
-      arguments.stage = {.format = arguments.stage.format,
-                         .layers = 2,
-                         .hidden = 64,
-                         .ffn = 96,
-                         .heads = 4,
-                         .kv_heads = 2,
-                         .head_size = 16,
-                         .positions = 32};
+      arguments.stage.layers = 2;
+      ParseShape("64,96,4,2,16", arguments.stage);
+    } else if (argument == "--shape" && has_value) {
+      if (!ParseShape(argv[++i], arguments.stage)) return false;
+    } else if (argument == "--seed" && has_value) {
+      arguments.stage.seed = static_cast<uint64_t>(std::atoll(argv[++i]));
     } else if (argument == "--layers" && has_value) {
       arguments.stage.layers = static_cast<size_t>(std::max(1, std::atoi(argv[++i])));
     } else if (argument == "--format" && has_value) {
@@ -120,12 +130,20 @@ int main(int argc, char** argv) {
     } else if (argument == "--write" && has_value) {
       arguments.write = argv[++i];
     } else {
-      std::fprintf(
-          stderr,
-          "engine_bench [--format q4|q8|f32|int8] [--layers N] [--tiny] [--threads N] [--exact] "
-          "[--write DIR]\n");
-      return 2;
+      return false;
     }
+  }
+  return true;
+}
+
+}  // namespace
+}  // namespace shoal::volunteer
+
+int main(int argc, char** argv) {
+  shoal::volunteer::Arguments arguments;
+  if (!shoal::volunteer::Parse(argc, argv, arguments)) {
+    std::fputs(shoal::volunteer::kUsage, stderr);
+    return 2;
   }
   return shoal::volunteer::Main(arguments);
 }

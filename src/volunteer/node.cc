@@ -1,5 +1,6 @@
 #include "volunteer/node.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <set>
@@ -24,8 +25,8 @@ namespace shoal::volunteer {
 
 namespace {
 
-// How long a leave frame may wait for its bye.
-constexpr net::Duration kLeave = std::chrono::seconds(2);
+// How long a leave frame may wait for its bye: sessions are handed over before it comes.
+constexpr net::Duration kLeave = std::chrono::seconds(15);
 // After a bye that we did not ask for.
 constexpr net::Duration kByePause = std::chrono::seconds(2);
 constexpr size_t kCachedMax = 1 << 16;  // A coordinator takes no longer list.
@@ -92,7 +93,7 @@ struct Node::Impl {
                 .parallel = pool,
                 .origin = {.url = addresses.files, .tls = {.ca_file = options.ca_file}},
                 .memory_bytes = options.memory_bytes,
-                .exact = options.exact},
+                .engine = options.engine},
                {.on_progress = events.on_progress,
                 .on_holding = events.on_holding,
                 .on_problem = events.on_problem}),
@@ -118,7 +119,7 @@ struct Node::Impl {
                               .memory_bytes = options.memory_bytes,
                               .threads = static_cast<uint32_t>(options.threads),
                               .platform = options.platform,
-                              .measures = {},
+                              .measures = options.measures,
                               .cached = cache.List(kCachedMax)});
   }
 
@@ -265,9 +266,12 @@ struct Node::Impl {
       divided.OnRefusal(frame.from, *refusal);
       return {};
     }
-    if (std::holds_alternative<wire::KvExport>(body) ||
-        std::holds_alternative<wire::KvImport>(body) ||
-        std::holds_alternative<wire::Replay>(body)) {
+    if (const auto* request = std::get_if<wire::KvExport>(&body)) return OnKvExport(*request);
+    if (auto* part = std::get_if<wire::KvImport>(&body)) {
+      return OnKvImport(std::move(*part), bytes);
+    }
+    if (const auto* copy = std::get_if<wire::KvCopy>(&body)) return OnKvCopy(*copy);
+    if (std::holds_alternative<wire::Replay>(body)) {
       return Fail(Code::kUnimplemented, StrCat("this volunteer does not do ", kind, " yet"));
     }
     return Fail(Code::kInvalidArgument, StrCat("a ", kind, " frame is not for volunteers"));
@@ -293,13 +297,7 @@ struct Node::Impl {
 
   // Queues work for one session that takes one turn.
   void InTurn(SessionId id, WorkQueue::Work piece) {
-    gate.PushAlways({id}, 0,
-                    [piece = std::move(piece)](WorkQueue::Done leave, SessionGate::Done done) {
-                      piece([leave = std::move(leave), done = std::move(done)] {
-                        leave();
-                        done();
-                      });
-                    });
+    gate.PushAlways({id}, 0, SessionGate::OneTurn(std::move(piece)));
   }
 
   Status OnOpen(const wire::Open& open) {
@@ -352,6 +350,114 @@ struct Node::Impl {
     OnStage(
         id, [kv = session->kv](StageRunner& runner) { return runner.Release(kv); },
         [](const Status&) {});
+  }
+
+  // --- Moving KV -------------------------------------------------------------------------------
+
+  // A session's job on the stage, in its turn: `admit` looks once what is queued has been done, and
+  // says whether there is something to be done; `job` runs on the work thread, `then` after it.
+  // Errors are told of the session's epoch, in which all of it must still be. `of`: the sessions
+  // that it touches.
+  template <typename Frame>
+  Status OnSession(const Frame& frame, std::vector<SessionId> of, size_t bytes,
+                   std::function<Result<bool>(Session&)> admit,
+                   std::function<Status(StageRunner&)> job, std::function<void(Session&)> then) {
+    ASSIGN_OR_RETURN(const SessionPtr session, sessions.Require(frame.session, frame.epoch));
+    WorkQueue::Work piece = [this, held = keeper.held(), session, epoch = frame.epoch,
+                             admit = std::move(admit), job = std::move(job),
+                             then = std::move(then)](WorkQueue::Done done) {
+      const auto is_over = [session, epoch] { return session->gone || session->epoch != epoch; };
+      const auto tell = [this, session, epoch](const Error& error) {
+        events.on_problem(error);
+        outbox.TellError(error, {.session = session->id, .epoch = epoch});
+      };
+      if (!held || held != keeper.held() || is_over()) return done();
+      const Result<bool> admitted = admit(*session);
+      if (!admitted) tell(admitted.error());
+      if (!admitted || !*admitted) return done();
+      const auto status = std::make_shared<Status>();
+      work.Do([held, job, status] { *status = job(*held->runner); },
+              [session, status, then, is_over, tell, done] {
+                if (*status) then(*session);
+                if (!*status && !is_over()) tell(status->error());
+                done();
+              });
+    };
+    return gate.Push(std::move(of), bytes, SessionGate::OneTurn(std::move(piece)));
+  }
+
+  Status OnKvExport(const wire::KvExport& request) {
+    const auto kv = std::make_shared<ByteVector>();
+    ASSIGN_OR_RETURN(const SessionPtr named, sessions.Require(request.session, request.epoch));
+    return OnSession(
+        request, {request.session}, 0,
+        [request](const Session& session) -> Result<bool> {
+          if (request.to <= session.length) return true;
+          return Fail(Code::kOutOfRange,
+                      StrCat("KV up to position ", request.to, " was asked for, ", session.length,
+                             " positions are held"));
+        },
+        [request, kv, name = named->kv](StageRunner& runner) -> Status {
+          ASSIGN_OR_RETURN(*kv, runner.ExportKv(name, request.from, request.to));
+          return {};
+        },
+        [this, request, kv](const Session& session) {
+          const std::vector<wire::KvSlot>& slots = keeper.held()->assign.kv;
+          for (size_t i = 0; i < slots.size(); ++i) {
+            if (slots[i].block < request.first || slots[i].block >= request.last) continue;
+            wire::KvImport part = PartOf(slots, i, *kv, request.from, request.to);
+            part.session = session.id;
+            part.epoch = request.epoch;
+            if (const auto sent = outbox.Send(std::move(part), request.target); !sent) {
+              outbox.TellError(sent.error(), {.session = session.id, .epoch = request.epoch});
+            }
+          }
+        });
+  }
+
+  Status OnKvImport(wire::KvImport part, size_t bytes) {
+    const auto kv = std::make_shared<ByteVector>();
+    const wire::KvImport about{.session = part.session, .epoch = part.epoch};
+    const uint32_t from = part.from;
+    const uint32_t to = part.to;
+    ASSIGN_OR_RETURN(const SessionPtr named, sessions.Require(part.session, part.epoch));
+    return OnSession(
+        about, {about.session}, bytes,
+        [this, kv, part = std::move(part)](Session& session) -> Result<bool> {
+          if (part.from != session.length || part.to > session.capacity) {
+            return Fail(Code::kOutOfRange,
+                        StrCat("KV of positions ", part.from, " to ", part.to, " came, ",
+                               session.length, " of ", session.capacity, " are held"));
+          }
+          if (!session.incoming) session.incoming.emplace(keeper.held()->assign.kv);
+          ASSIGN_OR_RETURN(std::optional<ByteVector> all, session.incoming->Add(part));
+          if (all) *kv = *std::move(all);
+          return all.has_value();
+        },
+        [kv, from, to, name = named->kv](StageRunner& runner) {
+          return runner.ImportKv(name, from, to, *kv);
+        },
+        [to](Session& session) { session.length = to; });
+  }
+
+  Status OnKvCopy(const wire::KvCopy& copy) {
+    const SessionPtr source = sessions.Find(copy.source);
+    if (!source) {
+      return Fail(Code::kNotFound, StrCat("session ", copy.source.value, " is not open here"));
+    }
+    ASSIGN_OR_RETURN(const SessionPtr named, sessions.Require(copy.session, copy.epoch));
+    return OnSession(
+        copy, {copy.session, copy.source}, 0,
+        [copy, source](const Session& session) -> Result<bool> {
+          if (copy.positions <= std::min(source->length, session.capacity)) return true;
+          return Fail(Code::kOutOfRange,
+                      StrCat(copy.positions, " positions are to be copied, the source holds ",
+                             source->length, ", the session has room for ", session.capacity));
+        },
+        [copy, source, name = named->kv](StageRunner& runner) {
+          return runner.CopyKv(source->kv, name, copy.positions);
+        },
+        [copy](Session& session) { session.length = copy.positions; });
   }
 
   Status OnStep(wire::Step step, size_t bytes, int64_t arrived_us) {

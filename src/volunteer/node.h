@@ -9,12 +9,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "net/event_loop.h"
 #include "volunteer/blob_cache.h"
 #include "volunteer/link.h"
 #include "volunteer/stage_fetch.h"
+#include "volunteer/stage_runner.h"
+#include "wire/frames.h"
 
 namespace shoal::volunteer {
 
@@ -26,7 +29,8 @@ struct NodeOptions {
   std::string ca_file;                        // PEM; empty: the system's certificates.
   uint64_t memory_bytes = uint64_t{4} << 30;  // For weights, KV and buffers together.
   size_t threads = 1;
-  bool exact = false;  // Float activations for q4 and q8 weights.
+  EngineChoices engine;
+  std::vector<wire::Measure> measures;  // What the profile says; ProbeMeasures makes some.
   BlobCache::Options cache;
 };
 

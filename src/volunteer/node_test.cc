@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "base/str_cat.h"
@@ -77,6 +78,11 @@ class NodeTest : public testing::Test {
                                   .weights = weights});
       ASSERT_TRUE(packed) << packed.error().ToString();
     }
+    const auto packed =
+        packer::PackCheckpoint({.checkpoint = SHOAL_SOURCE_DIR "/tests/golden/hf/qwen3_moe",
+                                .pack = folder_->path() / "mixture",
+                                .weights = "f32"});
+    ASSERT_TRUE(packed) << packed.error().ToString();
   }
   static void TearDownTestSuite() {
     delete folder_;
@@ -289,6 +295,166 @@ TEST_F(NodeTest, Q4IsTheSameExactlyOnAnyThreads) {
     lenders.clear();
     loop_.RunFor(std::chrono::milliseconds(200));
   }
+}
+
+// A prompt of `count` ids that differs from others with another `end` in its last ids alone.
+json::array LongPrompt(size_t count, int end) {
+  json::array prompt;
+  for (size_t i = 0; i < count; ++i) prompt.push_back(10 + static_cast<int>(i * 7 % 200));
+  for (int i = 0; i < 3; ++i) prompt.push_back(20 + end + i);
+  return prompt;
+}
+
+// The stages of the last route in a trace.
+json::array LastRoute(const fs::path& trace) {
+  std::ifstream file(trace);
+  json::array stages;
+  for (std::string line; std::getline(file, line);) {
+    const json::object event = ReadJson(line);
+    if (event.at("event") == "routed") stages = event.at("stages").as_array();
+  }
+  return stages;
+}
+
+TEST_F(NodeTest, APromptThatBeginsAlikeStartsFromTheKvThatIsThere) {
+  CoordinatorOptions options;
+  options.stages_min = 2;
+  options.trace = scratch_.path() / "trace";
+  Serve(options);
+  auto lenders = std::vector<std::unique_ptr<Lender>>();
+  for (const char* cache : {"a", "b"}) lenders.push_back(Lend(cache));
+  ASSERT_TRUE(UntilReady());
+  const json::array alone = Complete(LongPrompt(150, 1), 12);
+  for (const json::value& stage : LastRoute(options.trace)) EXPECT_EQ(stage.at("copied"), 0);
+  ASSERT_EQ(Complete(LongPrompt(150, 2), 12).size(), 12u);
+  for (const json::value& stage : LastRoute(options.trace)) EXPECT_EQ(stage.at("copied"), 150);
+  // All of it but for the last id, which makes the first token.
+  EXPECT_EQ(Complete(LongPrompt(150, 1), 12), alone);
+  for (const json::value& stage : LastRoute(options.trace)) EXPECT_EQ(stage.at("copied"), 152);
+  for (const auto& lender : lenders) EXPECT_TRUE(lender->problems.empty());
+}
+
+TEST_F(NodeTest, WhoLeavesInTheMiddleOfAnAnswerHandsItOver) {
+  CoordinatorOptions options;
+  options.stages_min = 2;
+  options.trace = scratch_.path() / "trace";
+  Serve(options);
+  auto lenders = std::vector<std::unique_ptr<Lender>>();
+  for (const char* cache : {"a", "b", "c", "d"}) lenders.push_back(Lend(cache));
+  ASSERT_TRUE(UntilReady());
+  loop_.RunFor(seconds(4));
+  const json::array expected = Complete(LongPrompt(60, 1), 120);
+  const json::array before = LastRoute(options.trace);
+  // The one that runs the first stage of the next answer, most likely.
+  const auto node = before.at(0).at("node").to_number<uint32_t>();
+  const auto leaver = std::ranges::find_if(
+      lenders, [&](const auto& lender) { return lender->node->number() == node; });
+  ASSERT_NE(leaver, lenders.end());
+  bool left = false;
+  net::Timer timer(loop_);
+  timer.After(std::chrono::milliseconds(60),
+              [&] { (*leaver)->node->Leave("closing", [&] { left = true; }); });
+  EXPECT_EQ(Complete(LongPrompt(60, 1), 120), expected);
+  EXPECT_TRUE(net::RunUntil(loop_, [&] { return left; }, seconds(20)));
+  for (const json::value& stage : LastRoute(options.trace)) {
+    EXPECT_NE(stage.at("node").to_number<uint32_t>(), node);
+  }
+}
+
+TEST_F(NodeTest, WithExpertsElsewhereKvIsCopiedInAllParts) {
+  CoordinatorOptions options;
+  options.expert_holders = 2;
+  options.trace = scratch_.path() / "trace";
+  Serve(options, "mixture");
+  auto lenders = std::vector<std::unique_ptr<Lender>>();
+  for (const char* cache : {"a", "b", "c"}) lenders.push_back(Lend(cache));
+  ASSERT_TRUE(UntilReady());
+  const json::array alone = Complete(LongPrompt(150, 1), 12);
+  ASSERT_EQ(Complete(LongPrompt(150, 2), 12).size(), 12u);
+  EXPECT_EQ(Complete(LongPrompt(150, 1), 12), alone);
+  const json::array route = LastRoute(options.trace);
+  EXPECT_EQ(route.size(), 1u);
+  for (const json::value& stage : route) EXPECT_EQ(stage.at("copied"), 152);
+  for (const auto& lender : lenders) EXPECT_TRUE(lender->problems.empty());
+}
+
+TEST_F(NodeTest, WithExpertsElsewhereWhoLeavesHandsOver) {
+  CoordinatorOptions options;
+  options.expert_holders = 2;
+  options.trace = scratch_.path() / "trace";
+  Serve(options, "mixture");
+  auto lenders = std::vector<std::unique_ptr<Lender>>();
+  for (const char* cache : {"a", "b", "c", "d", "e"}) lenders.push_back(Lend(cache));
+  ASSERT_TRUE(UntilReady());
+  loop_.RunFor(seconds(4));
+  const json::array expected = Complete(LongPrompt(60, 1), 120);
+  // First one that routes, then one that holds experts.
+  for (const bool routes : {true, false}) {
+    uint32_t node = LastRoute(options.trace).at(0).at("node").to_number<uint32_t>();
+    for (const json::value& one : Get("/status.json").at("volunteers").as_array()) {
+      if (!routes && one.at("expert_groups").to_number<int>() > 0) {
+        node = one.at("id").to_number<uint32_t>();
+      }
+    }
+    const auto leaver = std::ranges::find_if(
+        lenders, [&](const auto& lender) { return lender->node->number() == node; });
+    ASSERT_NE(leaver, lenders.end());
+    bool left = false;
+    net::Timer timer(loop_);
+    timer.After(std::chrono::milliseconds(60),
+                [&] { (*leaver)->node->Leave("closing", [&] { left = true; }); });
+    EXPECT_EQ(Complete(LongPrompt(60, 1), 120), expected);
+    EXPECT_TRUE(net::RunUntil(loop_, [&] { return left; }, seconds(20)));
+    for (const auto& lender : lenders) {
+      EXPECT_TRUE(lender->problems.empty()) << lender->problems[0].ToString();
+    }
+    lenders.erase(leaver);
+  }
+}
+
+TEST_F(NodeTest, AfterAnAbruptEndOfTheCoordinatorAllIsAsBefore) {
+  CoordinatorOptions options;
+  options.stages_min = 2;
+  options.journal = scratch_.path() / "journal";
+  Serve(options);
+  auto lenders = std::vector<std::unique_ptr<Lender>>();
+  for (const char* cache : {"a", "b"}) lenders.push_back(Lend(cache));
+  ASSERT_TRUE(UntilReady());
+  const json::array expected = Complete(LongPrompt(60, 1), 40);
+  loop_.RunFor(std::chrono::milliseconds(600));  // The journal is written.
+  // What each holds, and has done, by what it holds.
+  const auto look = [&] {
+    std::map<std::string, int64_t> work;
+    for (const json::value& one : Get("/status.json").at("volunteers").as_array()) {
+      work[json::serialize(one.at("blocks"))] = one.at("block_rows_done").to_number<int64_t>();
+    }
+    return work;
+  };
+  const auto before = look();
+  net::Timer timer(loop_);
+  timer.After(std::chrono::milliseconds(30), [&] { coordinator_ = nullptr; });
+  const json::object body = {{"prompt", LongPrompt(60, 2)}, {"max_tokens", 150}};
+  const auto cut = net::Fetch(loop_, {.method = "POST",
+                                      .url = StrCat("http://127.0.0.1:", port_, "/v1/completions"),
+                                      .headers = {{"Content-Type", "application/json"}},
+                                      .body = json::serialize(body)});
+  EXPECT_FALSE(cut && cut->status == 200);  // Never half an answer as if it were whole.
+  ASSERT_EQ(coordinator_, nullptr);
+  for (const auto& lender : lenders) lender->fetched_bytes = lender->holding_bytes = 0;
+  Serve(options);
+  ASSERT_TRUE(UntilReady());
+  const auto after = look();
+  ASSERT_EQ(after.size(), before.size());
+  for (const auto& [blocks, work] : before) {
+    ASSERT_TRUE(after.contains(blocks)) << blocks;
+    EXPECT_GE(after.at(blocks), work);
+    EXPECT_GT(work, 0);
+  }
+  for (const auto& lender : lenders) {
+    EXPECT_EQ(lender->fetched_bytes, 0u);
+    EXPECT_GT(lender->holding_bytes, 0u);
+  }
+  EXPECT_EQ(Complete(LongPrompt(60, 1), 40), expected);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ using onnx::Dim;
 class Writer {
  public:
   Writer(RandomStage& stage, const RandomStageOptions& options)
-      : stage_(stage), graph_(stage.model.graph), options_(options) {}
+      : stage_(stage), graph_(stage.model.graph), options_(options), random_(options.seed) {}
 
   void Write();
 
@@ -40,7 +40,7 @@ class Writer {
   RandomStage& stage_;
   onnx::Graph& graph_;
   const RandomStageOptions& options_;
-  Random random_{7};
+  Random random_;
 };
 
 int64_t Signed(size_t value) { return static_cast<int64_t>(value); }
@@ -107,7 +107,7 @@ std::string Writer::Product(const std::string& name, const std::string& input, s
                {"N", Signed(n)},
                {"bits", int64_t{BlockBits(format)}},
                {"block_size", Signed(kBlockValues)},
-               {"accuracy_level", int64_t{4}}},
+               {"accuracy_level", options_.accuracy_level}},
               "com.microsoft");
 }
 

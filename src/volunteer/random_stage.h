@@ -20,6 +20,9 @@ struct RandomStageOptions {
   size_t kv_heads = 8;
   size_t head_size = 64;
   size_t positions = 2048;
+  // Of MatMulNBits, for ONNX Runtime: 4 rounds activations to int8, 1 does not.
+  int64_t accuracy_level = 4;
+  uint64_t seed = 7;
 };
 
 // Blocks [1, layers + 1) under the graph contract (engine/io.h); every weight in the one blob.

@@ -7,6 +7,15 @@
 
 namespace shoal::volunteer {
 
+SessionGate::Work SessionGate::OneTurn(WorkQueue::Work piece) {
+  return [piece = std::move(piece)](Done leave, Done done) {
+    piece([leave = std::move(leave), done = std::move(done)] {
+      leave();
+      done();
+    });
+  };
+}
+
 Status SessionGate::Push(std::vector<SessionId> sessions, uint64_t bytes, Work work) {
   if (items_.size() >= WorkQueue::kItemsMax || bytes_ + bytes > WorkQueue::kBytesMax) {
     return Fail(Code::kResourceExhausted,

@@ -24,6 +24,9 @@ class SessionGate {
   // begin; each once, in any order.
   using Work = std::function<void(Done leave, Done done)>;
 
+  // Of what takes one turn in the queue.
+  static Work OneTurn(WorkQueue::Work piece);
+
   explicit SessionGate(WorkQueue& queue) : queue_(queue) {}
 
   // Begins once everything that was pushed before it for one of `sessions` is done.

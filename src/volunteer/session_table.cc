@@ -66,6 +66,7 @@ Result<SessionTable::Opened> SessionTable::Open(const wire::Open& frame) {
     known->next = frame.next;
     known->hop = frame.hop;
     known->cancelled = false;
+    known->incoming.reset();
     return Opened{known, false};
   }
   if (frame.keep != 0) {

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "volunteer/kv_moves.h"
 #include "wire/frames.h"
 
 namespace shoal::volunteer {
@@ -22,7 +24,9 @@ struct Session {
   uint32_t capacity = 0;
   uint32_t length = 0;     // Positions in the KV cache, as far as queued work has been done.
   bool cancelled = false;  // Rows of this epoch are dropped.
-  bool gone = false;       // Released, or lost with its stage: whatever still refers to it is over.
+  // KV that others send, as far as it has come for this epoch.
+  std::optional<KvAssembly> incoming;
+  bool gone = false;  // Released, or lost with its stage: whatever still refers to it is over.
 };
 using SessionPtr = std::shared_ptr<Session>;
 

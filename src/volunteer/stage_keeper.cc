@@ -75,28 +75,31 @@ void StageKeeper::Build(uint64_t load, const StagePaths& paths) {
   parts_.queue.PushAlways(0, [this, load, paths](WorkQueue::Done done) {
     if (load != load_) return done();
     const auto built = std::make_shared<Result<Built>>();
-    parts_.work.Do([built, paths, assign = newest_, parallel = &parts_.parallel,
-                    exact = parts_.exact] { *built = BuildFrom(assign, paths, *parallel, exact); },
-                   [this, load, built, done = std::move(done)] {
-                     if (load == load_ && !*built) {
-                       Failed(load, built->error());
-                     } else if (load == load_) {
-                       built_ = *std::move(*built);
-                       Hold(load);
-                     }
-                     done();
-                   });
+    parts_.work.Do(
+        [built, paths, assign = newest_, parallel = &parts_.parallel, engine = parts_.engine] {
+          *built = BuildFrom(assign, paths, *parallel, engine);
+        },
+        [this, load, built, done = std::move(done)] {
+          if (load == load_ && !*built) {
+            Failed(load, built->error());
+          } else if (load == load_) {
+            built_ = *std::move(*built);
+            Hold(load);
+          }
+          done();
+        });
   });
 }
 
 Result<StageKeeper::Built> StageKeeper::BuildFrom(const wire::Assign& assign,
                                                   const StagePaths& paths,
-                                                  engine::Parallel& parallel, bool exact) {
+                                                  engine::Parallel& parallel,
+                                                  const EngineChoices& choices) {
   Built built{.graphs = NamesOf(assign), .runner = nullptr, .experts = nullptr};
   if (HoldsStage(assign)) {
-    ASSIGN_OR_RETURN(built.runner, StageRunner::Load(assign, paths, parallel, exact));
+    ASSIGN_OR_RETURN(built.runner, StageRunner::Load(assign, paths, parallel, choices));
   } else {
-    ASSIGN_OR_RETURN(built.experts, ExpertRunner::Load(assign, paths, parallel, exact));
+    ASSIGN_OR_RETURN(built.experts, ExpertRunner::Load(assign, paths, parallel, choices.exact));
   }
   return built;
 }

@@ -50,7 +50,7 @@ class StageKeeper {
     engine::Parallel& parallel;
     FileOrigin origin;
     uint64_t memory_bytes = 0;
-    bool exact = false;
+    EngineChoices engine;
   };
   StageKeeper(Parts parts, StageKeeperEvents events);
 
@@ -72,7 +72,7 @@ class StageKeeper {
     std::shared_ptr<ExpertRunner> experts;
   };
   static Result<Built> BuildFrom(const wire::Assign& assign, const StagePaths& paths,
-                                 engine::Parallel& parallel, bool exact);
+                                 engine::Parallel& parallel, const EngineChoices& choices);
 
   void Fetched(uint64_t load, Result<StagePaths> paths);
   void Build(uint64_t load, const StagePaths& paths);

@@ -51,6 +51,15 @@ Status CheckShape(const wire::Assign& assign, size_t part, const engine::StageSh
                      shape.output_width, " values a row, which its assignment does not say"));
 }
 
+// What a position takes in float32, in `layers` slots from `first` on.
+uint64_t KvBytesOf(const std::vector<wire::KvSlot>& slots, size_t first, size_t layers) {
+  uint64_t bytes = 0;
+  for (size_t i = first; i < std::min(slots.size(), first + layers); ++i) {
+    bytes += 2 * sizeof(float) * uint64_t{slots[i].heads} * slots[i].head_size;
+  }
+  return bytes;
+}
+
 // The part of the input that belongs to rows [from, from + rows).
 engine::Input InputOf(const RunRequest& request, size_t from, size_t rows, size_t width) {
   if (request.hidden.empty()) {
@@ -63,14 +72,17 @@ engine::Input InputOf(const RunRequest& request, size_t from, size_t rows, size_
 
 Result<std::unique_ptr<StageRunner>> StageRunner::Load(const wire::Assign& assign,
                                                        const StagePaths& paths,
-                                                       engine::Parallel& parallel, bool exact) {
+                                                       engine::Parallel& parallel,
+                                                       const EngineChoices& choices) {
   std::unique_ptr<StageRunner> runner(new StageRunner);
   ASSIGN_OR_RETURN(runner->weights_, store::StageWeights::Open(paths));
   engine::StageOptions options;
-  options.exact = exact;
+  options.exact = choices.exact;
+  options.kv_format = choices.kv_format;
   options.parallel = &parallel;
   options.sessions_max = SessionTable::kSessionsMax + 1;
   options.kv_bytes_max = UINT64_MAX;  // The session table counts.
+  size_t slot = 0;
   for (size_t part = 0; part <= assign.parts.size(); ++part) {
     const wire::StageFile& file = part == 0 ? assign.graph : assign.parts[part - 1].graph;
     const auto path = paths.find(file.location);
@@ -79,6 +91,8 @@ Result<std::unique_ptr<StageRunner>> StageRunner::Load(const wire::Assign& assig
     ASSIGN_OR_RETURN(const onnx::Model model, onnx::Parse(graph.bytes()));
     ASSIGN_OR_RETURN(auto stage, engine::Stage::Load(model, *runner->weights_, options));
     RETURN_IF_ERROR(CheckShape(assign, part, stage->shape()));
+    runner->kv_bytes_.push_back(KvBytesOf(assign.kv, slot, stage->shape().layers));
+    slot += stage->shape().layers;
     runner->parts_.push_back(std::move(stage));
   }
   RETURN_IF_ERROR(runner->WarmUp());
@@ -134,6 +148,57 @@ Status StageRunner::Release(SessionId kv) {
     if (Status released = part->Release(kv); !released) status = std::move(released);
   }
   return status;
+}
+
+// The parts' exports lie side by side in every position, as their layers do in the stage.
+Result<ByteVector> StageRunner::ExportKv(SessionId kv, uint32_t from, uint32_t to) const {
+  if (parts_.size() == 1) return parts_.front()->ExportKv(kv, from, to);
+  std::vector<ByteVector> all;
+  for (const auto& part : parts_) {
+    ASSIGN_OR_RETURN(ByteVector own, part->ExportKv(kv, from, to));
+    all.push_back(std::move(own));
+  }
+  ByteVector kvs;
+  for (uint32_t position = 0; position < to - from; ++position) {
+    for (const ByteVector& own : all) {
+      const size_t bytes = own.size() / (to - from);
+      const auto at = own.begin() + static_cast<ptrdiff_t>(position * bytes);
+      kvs.insert(kvs.end(), at, at + static_cast<ptrdiff_t>(bytes));
+    }
+  }
+  return kvs;
+}
+
+Status StageRunner::ImportKv(SessionId kv, uint32_t from, uint32_t to, Bytes bytes) {
+  if (parts_.size() == 1) return parts_.front()->ImportKv(kv, from, to, bytes);
+  uint64_t width = 0;
+  for (const uint64_t own : kv_bytes_) width += own;
+  if (from > to || bytes.size() != (to - from) * width) {
+    return Fail(Code::kInvalidArgument,
+                StrCat("KV of positions ", from, " to ", to, " takes ", width, " bytes each, not ",
+                       bytes.size(), " in all"));
+  }
+  uint64_t offset = 0;
+  for (size_t part = 0; part < parts_.size(); ++part) {
+    ByteVector own;
+    for (uint32_t position = 0; position < to - from; ++position) {
+      const Bytes piece = bytes.subspan(position * width + offset, kv_bytes_[part]);
+      own.insert(own.end(), piece.begin(), piece.end());
+    }
+    offset += kv_bytes_[part];
+    Status status = parts_[part]->ImportKv(kv, from, to, own);
+    if (status) continue;
+    // All of the parts have it, or none.
+    (void)Rollback(kv, from);
+    return status;
+  }
+  return {};
+}
+
+Status StageRunner::CopyKv(SessionId from, SessionId to, uint32_t positions) {
+  ASSIGN_OR_RETURN(const ByteVector kv, ExportKv(from, 0, positions));
+  RETURN_IF_ERROR(Rollback(to, 0));
+  return ImportKv(to, 0, positions, kv);
 }
 
 RunResult StageRunner::Run(size_t part, const RunRequest& request) {

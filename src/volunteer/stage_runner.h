@@ -37,6 +37,12 @@ struct RunRequest {
 // vocab]. The KV cache of a group that failed is as it was before the stage's first part.
 using RunResult = std::vector<Result<std::vector<float>>>;
 
+// What whoever lends chooses of the engine.
+struct EngineChoices {
+  bool exact = false;  // Float activations for q4 and q8 weights.
+  engine::KvFormat kv_format = engine::KvFormat::kF32;
+};
+
 // A stage whose experts are elsewhere runs in parts, one more than it has divided layers: the
 // output of each but the last is [residual, routed, routes] of its layer, the input of each but
 // the first [residual, routed where the part takes it, expert_sum].
@@ -49,7 +55,8 @@ class StageRunner {
   // engine::Stage::Load. `parallel` must outlive the runner.
   static Result<std::unique_ptr<StageRunner>> Load(const wire::Assign& assign,
                                                    const StagePaths& paths,
-                                                   engine::Parallel& parallel, bool exact);
+                                                   engine::Parallel& parallel,
+                                                   const EngineChoices& choices);
 
   bool has_head() const { return parts_.back()->shape().gives_logits; }
   size_t parts() const { return parts_.size(); }
@@ -57,6 +64,11 @@ class StageRunner {
   Status Open(SessionId kv, uint32_t capacity);
   Status Rollback(SessionId kv, uint32_t length);
   Status Release(SessionId kv);
+  // Of all parts together, no step being under way.
+  Result<ByteVector> ExportKv(SessionId kv, uint32_t from, uint32_t to) const;
+  Status ImportKv(SessionId kv, uint32_t from, uint32_t to, Bytes bytes);
+  // `to` has the first `positions` positions of `from` then, and nothing else.
+  Status CopyKv(SessionId from, SessionId to, uint32_t positions);
   // All groups in one run; one by one only to find those that fail.
   RunResult Run(size_t part, const RunRequest& request);
 
@@ -69,6 +81,7 @@ class StageRunner {
 
   std::unique_ptr<store::StageWeights> weights_;
   std::vector<std::unique_ptr<engine::Stage>> parts_;
+  std::vector<uint64_t> kv_bytes_;  // Of each part: what a position of a session is, as float32.
 };
 
 }  // namespace shoal::volunteer

@@ -15,6 +15,9 @@
 #include "engine/kernels/block_kernels.h"
 #include "engine/stage.h"
 #include "onnx/read.h"
+#if defined(SHOAL_WASM_THREADS)
+#include "wasm/worker_pool.h"
+#endif
 
 #define SHOAL_EXPORT(name) extern "C" __attribute__((export_name(#name)))
 
@@ -84,6 +87,12 @@ struct Engine {
   Bytes result;
 };
 Engine state;
+#if defined(SHOAL_WASM_THREADS)
+WorkerPool pool;
+engine::Parallel* const parallel = &pool;
+#else
+engine::Parallel* const parallel = nullptr;
+#endif
 
 uint32_t Failed(const Error& error) {
   state.text = error.detail.empty() ? "no detail" : error.detail;
@@ -126,6 +135,18 @@ SHOAL_EXPORT(shoal_result_bytes) uint32_t ShoalResultBytes() {
   return static_cast<uint32_t>(state.result.size());
 }
 
+#if defined(SHOAL_WASM_THREADS)
+// How many instances take part in loops, this one included. Once, before shoal_engine_load.
+SHOAL_EXPORT(shoal_engine_threads) void ShoalEngineThreads(uint32_t threads) {
+  shoal::pool.SetThreads(threads);
+}
+// For the instance of another thread, once its stack pointer is set: takes part in loops, and does
+// not return.
+SHOAL_EXPORT(shoal_thread_work) void ShoalThreadWork() { shoal::pool.Work(); }
+// For the same: shoal_thread_work has trapped.
+SHOAL_EXPORT(shoal_thread_broke) void ShoalThreadBroke() { shoal::pool.Break(); }
+#endif
+
 // A joined graph -> what it is, as JSON. Replaces nothing: an instance loads once.
 SHOAL_EXPORT(shoal_engine_load)
 uint32_t ShoalEngineLoad(const uint8_t* graph, uint32_t bytes, uint32_t rows_max,
@@ -137,6 +158,7 @@ uint32_t ShoalEngineLoad(const uint8_t* graph, uint32_t bytes, uint32_t rows_max
   options.rows_max = rows_max;
   options.kv_bytes_max = static_cast<uint64_t>(kv_bytes_max);
   options.exact = exact != 0;
+  options.parallel = shoal::parallel;
   auto stage = shoal::engine::Stage::Load(*model, state.weights, options);
   if (!stage) return shoal::Failed(stage.error());
   state.stage = *std::move(stage);

@@ -74,7 +74,7 @@ TEST(Codec, RefusesHeaders) {
   ExpectError(changed(0, 0), Code::kInvalidArgument, "SH");
   ExpectError(changed(2, 2), Code::kUnimplemented, "version 2");
   ExpectError(changed(3, 0), Code::kUnimplemented, "kind 0");
-  ExpectError(changed(3, 24), Code::kUnimplemented, "kind 24");
+  ExpectError(changed(3, 25), Code::kUnimplemented, "kind 25");
   ExpectError(changed(12, 200), Code::kInvalidArgument, "header says 200");
   ExpectError(DecodeStatus({}), Code::kInvalidArgument, "0 bytes");
   const ByteVector huge(kLimits.frame_bytes + 1);
@@ -127,6 +127,10 @@ TEST(Codec, RefusesOtherBodiesWhosePartsDoNotFit) {
   ExpectError(CheckBody(Assign{.first = 1, .last = 2, .kv = {{.block = 2}}}),
               Code::kInvalidArgument, "assign.kv[0].block");
   ExpectError(CheckBody(Open{.capacity = 4, .keep = 5}), Code::kResourceExhausted, "open.keep");
+  ExpectError(CheckBody(KvCopy{.session = SessionId{1}, .source = SessionId{2}}),
+              Code::kInvalidArgument, "kv-copy.positions");
+  ExpectError(CheckBody(KvCopy{.session = SessionId{1}, .source = SessionId{1}, .positions = 1}),
+              Code::kInvalidArgument, "kv-copy.source");
   ExpectError(CheckBody(KvExport{.first = 1, .last = 1, .from = 0, .to = 1}),
               Code::kInvalidArgument, "kv-export.first");
   ExpectError(CheckBody(KvExport{.first = 1, .last = 2, .from = 7, .to = 7}),

@@ -336,6 +336,25 @@ struct KvImport {
   bool operator==(const KvImport&) const = default;
 };
 
+// "The KV of the first `positions` positions of `source`, a session held here as well, is the
+// session's KV from now on." At least one.
+struct KvCopy {
+  static constexpr Kind kKind = Kind::kKvCopy;
+  SessionId session;
+  Epoch epoch;
+  SessionId source;
+  uint32_t positions = 0;
+
+  template <typename V, typename S>
+  static void Fields(V& visit, S& self) {
+    visit("session", self.session);
+    visit("epoch", self.epoch);
+    visit("source", self.source);
+    visit("positions", self.positions);
+  }
+  bool operator==(const KvCopy&) const = default;
+};
+
 // "Send the inputs that you kept for your successor, positions [from, to), to `target` again."
 struct Replay {
   static constexpr Kind kKind = Kind::kReplay;
@@ -448,9 +467,10 @@ struct Report {
   bool operator==(const Report&) const = default;
 };
 
-using Body = std::variant<Hello, Profile, Assign, Ready, Open, Step, Token, Cancel, Release,
-                          Rollback, KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye,
-                          Report, ExpertTable, ExpertRows, ExpertSums, ExpertRefusal, ExpertUsage>;
+using Body =
+    std::variant<Hello, Profile, Assign, Ready, Open, Step, Token, Cancel, Release, Rollback,
+                 KvExport, KvImport, Replay, Leave, Ping, ErrorFrame, Bye, Report, ExpertTable,
+                 ExpertRows, ExpertSums, ExpertRefusal, ExpertUsage, KvCopy>;
 
 struct Frame {
   NodeId to;

@@ -37,6 +37,7 @@ enum class Kind : uint8_t {
   kExpertSums = 21,
   kExpertRefusal = 22,
   kExpertUsage = 23,
+  kKvCopy = 24,
 };
 
 struct Header {

@@ -32,7 +32,7 @@ struct EnumNames<PayloadType> {
 
 template <>
 struct EnumNames<Kind> {
-  static constexpr std::array<std::pair<Kind, std::string_view>, 23> kNames{{
+  static constexpr std::array<std::pair<Kind, std::string_view>, 24> kNames{{
       {Kind::kHello, "hello"},
       {Kind::kProfile, "profile"},
       {Kind::kAssign, "assign"},
@@ -56,6 +56,7 @@ struct EnumNames<Kind> {
       {Kind::kExpertSums, "expert-sums"},
       {Kind::kExpertRefusal, "expert-refusal"},
       {Kind::kExpertUsage, "expert-usage"},
+      {Kind::kKvCopy, "kv-copy"},
   }};
 };
 

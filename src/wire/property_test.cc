@@ -131,6 +131,10 @@ void MakeFit(KvImport& kv) {
   kv.to = (kv.from %= 1000) + 3;
   kv.payload.assign(24 * (kv.payload.size() + 1), 0x5A);
 }
+void MakeFit(KvCopy& copy) {
+  copy.positions |= 1;
+  copy.source = SessionId{copy.session.value + 1};
+}
 void MakeFit(Replay& replay) { replay.to = (replay.from %= 1000) + 3; }
 void MakeFit(ErrorFrame& error) { error.code = static_cast<uint8_t>(error.code % 14 + 1); }
 void MakeFit(Report& report) { report.last = (report.first %= 1000) + 3; }

@@ -257,6 +257,12 @@ Status Check(const KvExport& kv) {
   return CheckRange("kv-export", "from", kv.from, "to", kv.to, false);
 }
 
+Status Check(const KvCopy& copy) {
+  if (copy.positions == 0) return Invalid("kv-copy.positions: nothing to copy");
+  if (copy.source == copy.session) return Invalid("kv-copy.source: the session itself");
+  return {};
+}
+
 Status Check(const Replay& replay) {
   return CheckRange("replay", "from", replay.from, "to", replay.to, false);
 }

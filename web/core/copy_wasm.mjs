@@ -1,5 +1,5 @@
 // Copies the WebAssembly modules to where the pages and the tests look for them:
-// core/shoal_core.wasm and the engine's two. SHOAL_CORE_WASM names another core than that of the
+// core/shoal_core.wasm and the engine's four. SHOAL_CORE_WASM names another core than that of the
 // `wasm` CMake preset; the engine's modules lie beside it.
 import { copyFileSync, existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,7 +9,8 @@ const core =
   process.env.SHOAL_CORE_WASM ??
   fileURLToPath(new URL("../../build/wasm/src/wasm/shoal_core.wasm", import.meta.url));
 
-for (const name of ["shoal_core.wasm", "shoal_engine.wasm", "shoal_engine_relaxed.wasm"]) {
+const engines = ["", "_relaxed", "_threads", "_relaxed_threads"];
+for (const name of ["shoal_core.wasm", ...engines.map((kind) => `shoal_engine${kind}.wasm`)]) {
   const source = name === "shoal_core.wasm" ? core : join(dirname(core), name);
   const target = fileURLToPath(new URL(`./${name}`, import.meta.url));
   if (!existsSync(source)) {

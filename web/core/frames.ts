@@ -201,6 +201,13 @@ export interface KvImport {
   payload: Uint8Array;
 }
 
+export interface KvCopy {
+  session: bigint;
+  epoch: number;
+  source: bigint;
+  positions: number;
+}
+
 export interface Replay {
   session: bigint;
   epoch: number;
@@ -322,6 +329,7 @@ export interface Bodies {
   rollback: Rollback;
   "kv-export": KvExport;
   "kv-import": KvImport;
+  "kv-copy": KvCopy;
   replay: Replay;
   leave: Leave;
   ping: Ping;

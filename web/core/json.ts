@@ -6,7 +6,7 @@ import type { ErrorCode } from "./errors.ts";
 import type { Frame, FrameOf, Sampling } from "./frames.ts";
 
 // u64 identifiers: bigint here, decimal strings there.
-const bigintFields = new Set(["session", "seed", "nonce", "request"]);
+const bigintFields = new Set(["session", "source", "seed", "nonce", "request"]);
 // u64 counts: number here, decimal strings there.
 const countFields = new Set([
   "memory_bytes",

@@ -139,10 +139,12 @@ it("right to left", async () => {
 });
 
 it("settings", async () => {
+  server.status = readyStatus;
   await lookAt(browser, {
     name: "chat-settings",
     url: server.url,
     prepare: async (page) => {
+      await page.getByTestId("strip-text").getByText("3\u00a0volunteers").waitFor();
       await page.getByTestId("open-settings").click();
       await page.getByTestId("setting-system").fill("Answer like a pirate.");
     },

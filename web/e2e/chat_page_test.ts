@@ -227,3 +227,80 @@ it("can be used with the keyboard alone", async () => {
   await answers().getByTestId("message-facts").waitFor();
   expect(await page.getByTestId("conversation").count()).toBe(2);
 });
+
+it("shows a token on its way through the swarm while an answer comes", async () => {
+  server.answering = () => ({ kind: "pieces", pieces: inPieces("word ".repeat(60), 60) });
+  await page.getByTestId("strip-text").getByText("3\u00a0volunteers").waitFor();
+  await page.getByTestId("chat-input").fill("long");
+  await page.keyboard.press("Enter");
+  const picture = page.getByTestId("answer-picture");
+  await expect.poll(() => picture.locator(".span").count()).toBe(3);
+  expect(await picture.getByRole("img").getAttribute("aria-label")).toBe(
+    "3 volunteers hold 14 blocks; a token passes 3 volunteers.",
+  );
+  // One dot, looked at from its birth to its end: from the first block to the last, and down the
+  // lanes.
+  const way = await picture.evaluate(async (root) => {
+    const circle = await new Promise<Element>((resolve) => {
+      new MutationObserver((records, observer) => {
+        for (const node of records.flatMap(({ addedNodes }) => [...addedNodes])) {
+          if (!(node instanceof SVGCircleElement) || node.matches(".prompt")) continue;
+          observer.disconnect();
+          resolve(node);
+        }
+      }).observe(root, { childList: true, subtree: true });
+    });
+    const places: [number, number][] = [];
+    while (circle.isConnected) {
+      const { x, y } = circle.getBoundingClientRect();
+      places.push([x, y]);
+      await new Promise(requestAnimationFrame);
+    }
+    return places;
+  });
+  const lefts = way.map(([x]) => x);
+  expect(lefts).toEqual([...lefts].sort((a, b) => a - b));
+  const box = (await picture.getByRole("img").boundingBox())!;
+  expect(lefts.at(-1)! - lefts[0]!).toBeGreaterThan(box.width / 2);
+  expect(way.at(-1)![1]).toBeGreaterThan(way[0]![1]);
+  await expect.poll(() => picture.textContent()).toMatch(/tokens\/s . through #1 → #2 → #3/);
+  await page.keyboard.press("Escape");
+  await picture.waitFor({ state: "detached" });
+});
+
+it("keeps still for those who ask for that", async () => {
+  server.answering = () => ({ kind: "pieces", pieces: inPieces("word ".repeat(30), 40) });
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await page.getByTestId("strip-text").getByText("3\u00a0volunteers").waitFor();
+  await page.getByTestId("chat-input").fill("long");
+  await page.keyboard.press("Enter");
+  const picture = page.getByTestId("answer-picture");
+  await picture.getByText(/tokens\/s/).waitFor();
+  expect(await picture.locator("circle").count()).toBe(0);
+  expect(await picture.locator(".route.running").count()).toBe(1);
+});
+
+it("keeps the end in view while it grows, unless the reader scrolls back", async () => {
+  const lines = "- a line\n".repeat(60);
+  const pieces = lines.match(/[^]{1,90}/g)!.map((text) => ({ text, afterMs: 80 }));
+  server.answering = () => ({ kind: "pieces", pieces: [...pieces, ...pieces, ...pieces] });
+  await page.setViewportSize({ width: 390, height: 500 });
+  await page.getByTestId("chat-input").fill("long");
+  await page.keyboard.press("Enter");
+  const log = page.getByTestId("chat-log");
+  const below = (): Promise<number> =>
+    log.evaluate((at) => at.scrollHeight - at.scrollTop - at.clientHeight);
+  const height = (): Promise<number> => log.evaluate((at) => at.scrollHeight);
+  await expect.poll(height).toBeGreaterThan(1200);
+  // Each growth is followed within a frame or two.
+  await expect.poll(below).toBeLessThan(3);
+  await log.hover();
+  await page.mouse.wheel(0, -400);
+  await expect.poll(below).toBeGreaterThan(200);
+  const grown = await height();
+  await expect.poll(height).toBeGreaterThan(grown + 200);
+  expect(await below()).toBeGreaterThan(300);
+  await page.mouse.wheel(0, 100_000);
+  await expect.poll(below).toBeLessThan(3);
+  await page.keyboard.press("Escape");
+});

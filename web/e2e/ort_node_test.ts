@@ -2,73 +2,16 @@
 // the references.
 
 import { readFileSync } from "node:fs";
-import * as ort from "onnxruntime-node";
 import { beforeAll, describe, expect, it } from "vitest";
 
-import { OrtCpuExecutor } from "../volunteer/executors/ort_cpu.ts";
 import { readNpy, relativeError } from "./harness/npy.ts";
+import { allCuts, load, runChain } from "./harness/ort_chain.ts";
 import { golden } from "./harness/paths.ts";
-import { blockCount, evalLogits, pack, stage, type StageFolder } from "./harness/shoal.ts";
+import { blockCount, evalLogits, pack, stage } from "./harness/shoal.ts";
 
 // Largest difference over largest reference logit.
 const tolerance = 1e-4;
 const full = process.env["SHOAL_TESTS"] === "full";
-
-async function load({ folder, graph, ...shape }: StageFolder): Promise<OrtCpuExecutor> {
-  const executor = new OrtCpuExecutor({
-    // Weights lie beside the graph.
-    createSession: () => ort.InferenceSession.create(`${folder}/${graph}`),
-    Tensor: ort.Tensor,
-    now: () => performance.now(),
-  });
-  await executor.load(shape, { graph: new Blob(), weights: new Map() });
-  await executor.open(1, shape.positions);
-  return executor;
-}
-
-// Every way of cutting `blocks` into at most three stages.
-function allCuts(blocks: number): number[][] {
-  const cuts: number[][] = [[]];
-  for (let a = 1; a < blocks; ++a) {
-    cuts.push([a]);
-    for (let b = a + 1; b < blocks; ++b) cuts.push([a, b]);
-  }
-  return cuts;
-}
-
-// Feeds `ids` in pieces of the given sizes through all stages; logits of every position.
-async function runChain(
-  folder: string,
-  cuts: number[],
-  ids: number[],
-  pieces: number[],
-): Promise<Float32Array> {
-  const ends = [...cuts, blockCount(folder)];
-  const stages: OrtCpuExecutor[] = [];
-  for (const [index, last] of ends.entries()) {
-    stages.push(await load(await stage(folder, index === 0 ? 0 : ends[index - 1]!, last)));
-  }
-  const logits: number[] = [];
-  let position = 0;
-  for (const rows of pieces) {
-    let input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer> = Int32Array.from(
-      ids.slice(position, position + rows),
-    );
-    for (const executor of stages) {
-      const logitRows = Array.from({ length: rows }, (_, row) => row);
-      const { groups } = await executor.run({
-        groups: [{ kv: 1, position, rows, logitRows }],
-        input,
-      });
-      if (!groups[0]!.ok) throw new Error(groups[0]!.detail);
-      input = groups[0]!.output;
-    }
-    logits.push(...input);
-    position += rows;
-  }
-  for (const executor of stages) await executor.unload();
-  return Float32Array.from(logits);
-}
 
 const kinds = [
   ...["llama3", "llama_tied", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "phi3"],

@@ -63,6 +63,23 @@ describe.each(["llama3", "llama_tied"])("%s with weights that q4 holds exactly",
   });
 });
 
+// A mixture's experts in blocks, which QMoE multiplies there and PlanBlockExperts here.
+describe.each(["qwen3_moe", "mixtral", "deepseek_v3", "kimi_k2", "gpt_oss"])("%s", (kind) => {
+  const checkpoint = golden(`hf/${kind}`);
+  const { prompt_ids: ids } = JSON.parse(readFileSync(`${checkpoint}/ref.json`, "utf8")) as {
+    prompt_ids: number[];
+  };
+
+  it.each(["q8", "q4"])("gives the same logits in %s", async (weights) => {
+    const folder = await pack(kind, checkpoint, weights);
+    const manifest = readFileSync(`${folder}/manifest.json`, "utf8");
+    expect(manifest).toContain("com.microsoft:QMoE");
+    const theirs = await runWithOrt(folder, [2], ids);
+    const exact = await evalLogits(folder, ids, "--exact");
+    expect(relativeError(theirs, exact)).toBeLessThan(1e-4);
+  });
+});
+
 describe("storyteller", () => {
   const { prompts } = JSON.parse(readFileSync(`${storyteller}/reference.json`, "utf8")) as {
     prompts: { prompt_ids: number[]; greedy_ids: number[] }[];

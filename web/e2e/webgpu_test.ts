@@ -52,6 +52,18 @@ it.each([
   await answers();
 });
 
+it("is not chosen where the GPU is software, which was measured", async () => {
+  coordinator = await Coordinator.start(folder);
+  tabs.push(await Tab.open(coordinator.url, "/lend?auto=1&memory=512M", gpuFlags));
+  const { volunteers } = await coordinator.untilReady();
+  expect(volunteers.map(({ executor }) => executor)).toEqual(["shoal"]);
+  // What is typical of the executor is expected of those that have not measured themselves.
+  const { gb_per_s: measured } = volunteers[0]!.step!;
+  expect(measured).toBeGreaterThan(0);
+  expect(Math.abs(measured - 1 / 0.12)).toBeGreaterThan(1e-3);
+  await answers();
+});
+
 it("recovers when the GPU process dies", async () => {
   coordinator = await Coordinator.start(folder);
   await lend("ort-webgpu");

@@ -40,7 +40,7 @@ export class ShoalChat extends HTMLElement {
         origin,
         onChange: () => {},
         onShow: () => this.#onShow(),
-        onPiece: () => {},
+        onProgress: () => {},
         announce: (text) => (this.#announcer.textContent = text),
         tabs: () => 0,
       },

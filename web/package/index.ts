@@ -5,7 +5,7 @@ import { Lender } from "../app/lend/lender.ts";
 import { SurroundingsWatch } from "../app/lend/surroundings.ts";
 import { Tally } from "../app/lend/tally.ts";
 import { readLimits } from "../volunteer/limits.ts";
-import { Volunteer, executorNames, type VolunteerEvent } from "../volunteer/volunteer.ts";
+import { Volunteer, type VolunteerEvent } from "../volunteer/volunteer.ts";
 import { askConsent } from "./consent.ts";
 import type { Lending, LendLimits, LendOptions, LendState } from "./types.ts";
 
@@ -65,7 +65,6 @@ function start(origin: string, memoryBytes: number, options: LendOptions): Lendi
         const volunteer = Volunteer.start(
           {
             url: origin,
-            executor: executorNames[0],
             memoryBytes,
             timeShare: limits.timeShare,
             dataBytesLeft,

@@ -24,6 +24,10 @@ export interface Stage {
   hidden: number;
   // Width of the logits.
   vocab: number;
+  // Of one session in a run, at most.
+  maxRows: number;
+  // Of a session, at most.
+  positions: number;
   // Of every layer block in the stage.
   kv: KvSlot[];
   // Where the graph begins, or ends, within a layer whose experts are elsewhere; or is of experts.
@@ -116,4 +120,6 @@ export interface Executor {
   exportKv(kv: number, block: number, from: number, to: number): Promise<KvPart>;
   // Overwrites positions [from, to) of one block and forgets later ones; from <= its length.
   importKv(kv: number, block: number, part: KvPart): Promise<void>;
+  // The cache `to` has the first `positions` positions of `from` then, and nothing else.
+  copyKv(from: number, to: number, positions: number): Promise<void>;
 }

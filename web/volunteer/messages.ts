@@ -7,7 +7,8 @@ import type { ExecutorName } from "./executor.ts";
 export interface VolunteerOptions {
   // The coordinator: http(s)://host[:port].
   url: string;
-  executor: ExecutorName;
+  // The fastest on this machine when absent.
+  executor?: ExecutorName | undefined;
   // Lent for weights and KV caches together.
   memoryBytes: number;
   // Of the executor; more than one needs cross-origin isolation.
@@ -21,6 +22,9 @@ export interface VolunteerOptions {
   // That may still come and go; no limit when absent.
   dataBytesLeft?: number;
 }
+
+// With the executor that was asked for, or found to be the fastest.
+export type ChosenOptions = VolunteerOptions & { executor: ExecutorName };
 
 export type PageToNode =
   | { kind: "start"; options: VolunteerOptions; platform: string }

@@ -9,6 +9,7 @@ import {
   type Core,
   type Frame,
   type FrameOf,
+  type Measure,
   type Open,
   type Step,
 } from "../core/index.ts";
@@ -16,8 +17,9 @@ import type { MemoryBlobs } from "./blobs.ts";
 import { DividedSteps } from "./divided_steps.ts";
 import type { Executor } from "./executor.ts";
 import { ExpertHolder } from "./expert_holder.ts";
+import { copyKv, exportKv, importKv } from "./kv_moves.ts";
 import { Link, type Socket, type SocketHandlers } from "./link.ts";
-import type { Counters, VolunteerEvent, VolunteerOptions, VolunteerState } from "./messages.ts";
+import type { ChosenOptions, Counters, VolunteerEvent, VolunteerState } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { holdsStage, PartExecutors } from "./parts.ts";
 import { SessionGate } from "./session_gate.ts";
@@ -30,13 +32,13 @@ export const wireVersion = 1;
 
 const queueLimits = { items: 4096, bytes: 256 * 1024 * 1024 };
 const countersEveryMs = 500;
-// How long a leave frame may wait for its bye.
-const leaveMs = 2000;
+// How long a leave frame may wait for its bye: sessions are handed over before it comes.
+const leaveMs = 15_000;
 // After a bye that we did not ask for.
 const byePauseMs = 2000;
 
 export interface NodeParts {
-  options: VolunteerOptions;
+  options: ChosenOptions;
   agent: string;
   platform: string;
   core: Core;
@@ -44,6 +46,8 @@ export interface NodeParts {
   // Makes a further one, for a stage in parts or for experts of several layers.
   newExecutor(): Executor;
   blobs: MemoryBlobs;
+  // What this machine measured of itself, for the profile.
+  measures: Measure[];
   openSocket(handlers: SocketHandlers): Socket;
   emit(event: VolunteerEvent): void;
   // Milliseconds, of any origin.
@@ -65,7 +69,7 @@ export class VolunteerNode {
   readonly #gate = new SessionGate();
   readonly #divided: DividedSteps;
   readonly #experts: ExpertHolder;
-  // Steps that wait for their sessions' earlier ones.
+  // Frames that wait for what is under way of their sessions.
   #gated = 0;
   readonly #counters: Counters = {
     steps: 0,
@@ -186,13 +190,13 @@ export class VolunteerNode {
   }
 
   #sendProfile(): void {
-    const { options, platform, blobs } = this.#parts;
+    const { options, platform, blobs, measures } = this.#parts;
     this.#outbox.send("profile", {
       executor: options.executor,
       memory_bytes: options.memoryBytes,
       threads: options.threads ?? 1,
       platform,
-      measures: [],
+      measures,
       cached: blobs.locations,
     });
   }
@@ -326,6 +330,8 @@ export class VolunteerNode {
         return this.#divided.onRefusal(frame.from, frame.body);
       case "kv-export":
       case "kv-import":
+      case "kv-copy":
+        return this.#onKv(frame, bytes);
       case "replay":
         throw new ShoalError("unimplemented", `this volunteer does not do ${frame.kind} yet`);
       default:
@@ -388,18 +394,56 @@ export class VolunteerNode {
   // Queues work of one session, behind what else there is of it.
   #inTurn(session: bigint, work: () => Promise<void>): void {
     if (!this.#isDivided()) return this.#queue.pushAlways(0, work);
-    this.#gate.run(
-      [session],
-      () =>
-        new Promise((resolve) => {
-          this.#queue.pushAlways(0, () => work().finally(resolve));
-        }),
-    );
+    this.#gate.run([session], () => this.#queueTurn(0, work));
+  }
+
+  #queueTurn(bytes: number, work: () => Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      this.#queue.pushAlways(bytes, () => work().finally(resolve));
+    });
   }
 
   // Whether a step of what is held takes several turns in the queue.
   #isDivided(): boolean {
     return (this.#stage.held?.assign.parts.length ?? 0) > 0;
+  }
+
+  // KV moves in its turn; what fails is told of the session's epoch.
+  #onKv(frame: FrameOf<"kv-export" | "kv-import" | "kv-copy">, bytes: number): void {
+    const { session: id, epoch } = frame.body;
+    const held = this.#stage.held;
+    const session = this.#sessions.require(id, epoch);
+    const source = frame.kind === "kv-copy" ? this.#sessions.get(frame.body.source) : undefined;
+    if (frame.kind === "kv-copy" && source === undefined) {
+      throw new ShoalError("not_found", `session ${frame.body.source} is not open here`);
+    }
+    const work = async (): Promise<void> => {
+      if (held === undefined || held !== this.#stage.held) return;
+      if (session.gone || session.epoch !== epoch) return;
+      const { assign } = held;
+      const executor = this.#executors;
+      try {
+        if (frame.kind === "kv-import") {
+          await importKv(this.#parts.core, executor, assign.kv, session, frame.body);
+        } else if (frame.kind === "kv-copy") {
+          await copyKv(executor, session, source!, frame.body.positions);
+        } else {
+          await exportKv(executor, assign.kv, session, frame.body, (body, to) =>
+            this.#outbox.send("kv-import", body, to),
+          );
+        }
+      } catch (thrown) {
+        if (session.gone || session.epoch !== epoch) return;
+        const error = ShoalError.from(thrown);
+        this.#problem(error);
+        this.#outbox.sendError(error, { session: id, epoch });
+      }
+      this.#countersSoon();
+    };
+    const size = frame.kind === "kv-import" ? bytes : 0;
+    if (!this.#isDivided()) return this.#queue.push(size, work);
+    const of = source === undefined ? [id] : [id, source.id];
+    this.#inGate(of, () => this.#queueTurn(size, work));
   }
 
   #onStep(frame: FrameOf<"step">, bytes: number, arrivedMs: number): void {
@@ -427,14 +471,18 @@ export class VolunteerNode {
 
   #runInTurn({ rows }: Step, bytes: number, work: () => Promise<void>): void {
     if (!this.#isDivided()) return this.#queue.push(bytes, work);
+    this.#inGate(
+      rows.map(({ session }) => session),
+      work,
+    );
+  }
+
+  #inGate(sessions: bigint[], work: () => Promise<void>): void {
     if (this.#gated >= queueLimits.items) {
-      throw new ShoalError("resource_exhausted", `${this.#gated} steps wait here`);
+      throw new ShoalError("resource_exhausted", `${this.#gated} frames wait here`);
     }
     ++this.#gated;
-    this.#gate.run(
-      rows.map(({ session }) => session),
-      () => work().finally(() => --this.#gated),
-    );
+    this.#gate.run(sessions, () => work().finally(() => --this.#gated));
   }
 
   // The step as a whole failed: every session in it is told.

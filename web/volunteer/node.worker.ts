@@ -12,6 +12,7 @@ import { DataMeter, Pacer } from "./limits.ts";
 import type { Socket, SocketHandlers } from "./link.ts";
 import type { PageToNode, VolunteerEvent, VolunteerOptions } from "./messages.ts";
 import { VolunteerNode } from "./node.ts";
+import { chooseExecutor, type Machine } from "./probe/choose_executor.ts";
 
 const dataEveryMs = 500;
 
@@ -37,7 +38,13 @@ async function start(options: VolunteerOptions, platform: string): Promise<Start
     emit({ kind: "problem", code: "resource_exhausted", detail });
     void node.stop(detail);
   });
-  const parts = { options, platform, core, pacer, meter };
+  const machine = await chooseExecutor(
+    options.executor,
+    options.memoryBytes,
+    options.threads ?? 1,
+    ({ code, detail }) => emit({ kind: "problem", code, detail }),
+  );
+  const parts = { options, platform, core, pacer, meter, machine };
   const node = build(parts, await openBlobs(options, meter));
   setInterval(() => emit({ kind: "data", bytes: meter.used, isSpent: false }), dataEveryMs);
   return { node, pacer, meter };
@@ -70,20 +77,23 @@ interface Parts {
   core: Core;
   pacer: Pacer;
   meter: DataMeter;
+  machine: Machine;
 }
 
-function build({ options, platform, core, pacer, meter }: Parts, files: BlobSource): VolunteerNode {
+function build(parts: Parts, files: BlobSource): VolunteerNode {
+  const { options, platform, core, pacer, meter, machine } = parts;
   const origin = new URL(options.url);
   const socketUrl = new URL("/volunteer", origin);
   socketUrl.protocol = origin.protocol === "https:" ? "wss:" : "ws:";
   const newExecutor = (): RemoteExecutor =>
     new RemoteExecutor({
-      createWorker: () => createExecutorWorker(options.executor),
+      createWorker: () => createExecutorWorker(machine.executor),
       threads: options.threads ?? 1,
       onDeath: (error) => node.onExecutorDeath(error),
     });
   const node = new VolunteerNode({
-    options,
+    options: { ...options, executor: machine.executor },
+    measures: machine.measures,
     agent: `shoal ${core.version} (web)`,
     platform,
     core,

@@ -76,7 +76,7 @@ describe("joining", () => {
     const bench = new Bench(core);
     bench.welcome();
     const stopped = bench.node.stop("enough");
-    await vi.advanceTimersByTimeAsync(2000);
+    await vi.advanceTimersByTimeAsync(15_000);
     await stopped;
     expect(bench.state).toBe("stopped");
   });
@@ -297,10 +297,8 @@ describe("frames that make no sense", () => {
     const bench = new Bench(core);
     await bench.hold(1, 3);
     const about = { session: 7n, epoch: 1, from: 0, to: 1 };
-    bench.send("kv-export", { ...about, first: 1, last: 2, target: 9 });
-    bench.send("kv-import", { ...about, block: 1, type: "f32", payload: new Uint8Array(32) });
     bench.send("replay", { ...about, target: 9 });
-    expect(bench.takeErrors()).toEqual(Array(3).fill("unimplemented 7 1 0"));
+    expect(bench.takeErrors()).toEqual(["unimplemented 7 1 0"]);
   });
 });
 

@@ -2,7 +2,7 @@
 // experts, a graph for each layer. Every graph has an executor of its own.
 
 import { ShoalError, type Assign, type KvSlot, type StageFile } from "../core/index.ts";
-import type { Executor, RunRequest, RunResult, Stage, StageFiles } from "./executor.ts";
+import type { Executor, KvPart, RunRequest, RunResult, Stage, StageFiles } from "./executor.ts";
 
 export interface Part {
   stage: Stage;
@@ -18,7 +18,7 @@ export function partsOf(assign: Assign): Part[] {
 }
 
 function stageParts(assign: Assign): Part[] {
-  const { first, last, hidden, vocab, kv, parts } = assign;
+  const { first, last, hidden, vocab, max_rows: maxRows, positions, kv, parts } = assign;
   const all: Part[] = [];
   for (let index = 0; index <= parts.length; ++index) {
     const before = parts[index - 1];
@@ -29,7 +29,7 @@ function stageParts(assign: Assign): Part[] {
         (before === undefined || block > before.block) &&
         (after === undefined || block <= after.block),
     );
-    const stage: Stage = { first, last, hidden, vocab, kv: slots };
+    const stage: Stage = { first, last, hidden, vocab, maxRows, positions, kv: slots };
     if (before !== undefined) {
       const routed = before.takes_routed ? [{ name: `routed.${before.block}`, width: hidden }] : [];
       stage.inputs = [
@@ -50,13 +50,16 @@ function stageParts(assign: Assign): Part[] {
   return all;
 }
 
-function expertParts({ hidden, vocab, experts }: Assign): Part[] {
+// A request is all that a session of experts lasts.
+function expertParts({ hidden, vocab, max_rows: maxRows, experts }: Assign): Part[] {
   return experts.map(({ block, experts: count, graph }) => ({
     stage: {
       first: block,
       last: block + 1,
       hidden,
       vocab,
+      maxRows,
+      positions: maxRows,
       kv: [],
       inputs: [
         { name: `routed.${block}`, width: hidden },
@@ -72,6 +75,8 @@ function expertParts({ hidden, vocab, experts }: Assign): Part[] {
 export class PartExecutors {
   readonly #create: () => Executor;
   readonly #executors: Executor[];
+  // Of each part.
+  #slots: KvSlot[][] = [];
   #count = 0;
 
   // `first` is always there; further ones are made when they are needed.
@@ -85,6 +90,7 @@ export class PartExecutors {
     // Those that are loaded anew give up what they had by themselves.
     for (const executor of this.#executors.slice(parts.length)) await executor.unload();
     this.#count = 0;
+    this.#slots = parts.map(({ stage }) => stage.kv);
     let hasHead = false;
     for (const [index, { stage }] of parts.entries()) {
       this.#executors[index] ??= this.#create();
@@ -124,6 +130,25 @@ export class PartExecutors {
 
   async release(kv: number): Promise<void> {
     for (const executor of this.#loaded()) await executor.release(kv);
+  }
+
+  // Of the part that has the block.
+  async exportKv(kv: number, block: number, from: number, to: number): Promise<KvPart> {
+    return await this.#withBlock(block).exportKv(kv, block, from, to);
+  }
+
+  async importKv(kv: number, block: number, part: KvPart): Promise<void> {
+    await this.#withBlock(block).importKv(kv, block, part);
+  }
+
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    for (const executor of this.#loaded()) await executor.copyKv(from, to, positions);
+  }
+
+  #withBlock(block: number): Executor {
+    const index = this.#slots.findIndex((slots) => slots.some((slot) => slot.block === block));
+    if (index < 0) throw new ShoalError("not_found", `block ${block} has no KV cache here`);
+    return this.part(index);
   }
 
   #loaded(): Executor[] {

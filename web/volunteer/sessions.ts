@@ -15,6 +15,8 @@ export interface Session {
   capacity: number;
   // Positions in the KV cache, as far as queued work has been done.
   length: number;
+  // KV of positions [from, to) that others send in this epoch, and the blocks that have come.
+  incoming?: { from: number; to: number; blocks: Set<number> } | undefined;
   // Rows of this epoch are dropped.
   cancelled: boolean;
   // Released, or lost with its stage: whatever still refers to it is dropped.
@@ -100,6 +102,7 @@ export class SessionTable {
     }
     Object.assign(known, { epoch: frame.epoch, next: frame.next, hop: frame.hop });
     known.cancelled = false;
+    known.incoming = undefined;
     return { kind: "again", session: known, keep: frame.keep };
   }
 

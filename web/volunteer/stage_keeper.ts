@@ -55,6 +55,7 @@ export class StageKeeper {
   // Assignments are worked on one after the other.
   #loads = Promise.resolve();
   #progressAtMs = -Infinity;
+  #wholeFiles = 0;
 
   constructor(parts: StageKeeperParts) {
     this.#parts = parts;
@@ -229,7 +230,11 @@ export class StageKeeper {
 
   #onProgress(assign: Assign, progress: LoadProgress, always: boolean): void {
     const now = this.#parts.now();
-    if (!always && now - this.#progressAtMs < progressEveryMs) return;
+    // Every piece that is whole is told at once: nothing may follow it for long.
+    const whole = progress.files.filter(({ bytes, done }) => done === bytes).length;
+    const isDue = whole !== this.#wholeFiles || now - this.#progressAtMs >= progressEveryMs;
+    if (!always && !isDue) return;
+    this.#wholeFiles = whole;
     this.#progressAtMs = now;
     this.#sendReady(assign, false, progress.bytesDone, progress.bytesFetched);
     this.#parts.emit({ kind: "progress", ...structuredClone(progress) });

@@ -9,7 +9,7 @@ export * from "./messages.ts";
 export { executorNames, type ExecutorName } from "./executor.ts";
 
 // A little longer than the node worker waits for the coordinator's bye.
-const stopMs = 3000;
+const stopMs = 16_000;
 
 export class Volunteer {
   readonly #worker: Worker;

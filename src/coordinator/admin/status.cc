@@ -1,13 +1,19 @@
 #include "coordinator/admin/status.h"
 
+#include <array>
 #include <boost/json.hpp>
 #include <cmath>
+#include <map>
+#include <vector>
 
 namespace shoal {
 
 namespace {
 
 namespace json = boost::json;
+
+// What is told of a crowd of answers.
+constexpr size_t kRoutesMax = 32;
 
 std::string_view StateName(swarm::VolunteerState state) {
   switch (state) {
@@ -73,6 +79,29 @@ json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const Volu
   return out;
 }
 
+// The routes of the answers under way, those along the same stages together.
+json::array DescribeRoutes(const swarm::Swarm& swarm) {
+  std::map<std::vector<std::array<uint64_t, 3>>, size_t> answers;  // By node, first and last block.
+  for (const auto& [id, session] : swarm.sessions()) {
+    if (!session.running()) continue;
+    std::vector<std::array<uint64_t, 3>> stages;
+    for (const swarm::Hop& hop : session.route) {
+      stages.push_back({hop.node.value, hop.span.first, hop.span.last});
+    }
+    ++answers[std::move(stages)];
+  }
+  json::array routes;
+  for (const auto& [stages, count] : answers) {
+    if (routes.size() == kRoutesMax) break;
+    json::array described;
+    for (const auto& [node, first, last] : stages) {
+      described.push_back(json::object{{"id", node}, {"blocks", json::array{first, last}}});
+    }
+    routes.push_back(json::object{{"stages", std::move(described)}, {"answers", count}});
+  }
+  return routes;
+}
+
 // A full swarm answers, only not at once.
 bool IsReady(const Status& available) {
   return available.has_value() || available.error().code == Code::kResourceExhausted;
@@ -103,6 +132,7 @@ std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_pr
                    {"context_tokens", swarm.config().positions},
                    {"volunteers", std::move(volunteers)},
                    {"route", std::move(route)},
+                   {"routes", DescribeRoutes(swarm)},
                    {"plan", DescribePlan(swarm.plan())},
                    {"predicted_token_ms", Rounded(1e3 * swarm.predicted_token_s())},
                    {"measured_token_ms", Rounded(1e3 * swarm.measured_token_s())},

@@ -1,5 +1,5 @@
-// GET /status.json: what the swarm is and does, for the pages and `shoal status`
-// (docs/protocol of the page: docs/status.md).
+// GET /status.json: what the swarm is and does, for the pages and `shoal status`;
+// docs/operating.md lists its fields.
 #pragma once
 
 #include <string>

@@ -33,6 +33,13 @@ void RefuseUnsupported(Fields& fields) {
   }
 }
 
+// Fields that change nothing, but are given back or promised to be of a type.
+void CheckTypes(Fields& fields) {
+  fields.Object("metadata");
+  fields.String("user");
+  fields.Bool("store");
+}
+
 std::optional<std::string> TextMember(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains({name.data(), name.size()});
   if (value == nullptr || !value->is_string()) return std::nullopt;
@@ -101,7 +108,8 @@ bool AddItem(Fields& fields, const std::string& name, const json::value& value,
     fields.Fail(name, StrCat("must be an object, not ", KindName(value)));
     return false;
   }
-  const std::string type = TextMember(*item, "type").value_or("message");
+  const bool has_type = item->contains("type");
+  const std::string type = has_type ? TextMember(*item, "type").value_or("") : "message";
   if (type == "message") {
     auto message = Message(fields, name, *item);
     if (message) messages.push_back(*std::move(message));
@@ -246,6 +254,7 @@ std::expected<CompletionRequest, ApiError> ParseResponsesRequest(std::string_vie
   if (!body) return std::unexpected(body.error());
   Fields fields(*body);
   RefuseUnsupported(fields);
+  CheckTypes(fields);
   json::object chat;
   for (const char* name : kSameFields) {
     if (const json::value* value = fields.Find(name)) chat[name] = *value;

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/str_cat.h"
 
@@ -15,6 +17,13 @@ constexpr size_t kQueuedBytesMax = 256u << 20;
 constexpr size_t kHelloBytesMax = 64u << 10;
 constexpr Micros kHandshakeLimit = 20 * kSecond;
 constexpr const char* kRetryAfterSeconds = "5";
+
+// Whether the volunteer computes in float16.
+bool RunsF16(const wire::Profile& profile) {
+  return std::ranges::any_of(profile.measures, [](const wire::Measure& measure) {
+    return measure.name == "activations.f16" && measure.value == 1;
+  });
+}
 }  // namespace
 
 Hub::Hub(net::EventLoop& loop, StageLibrary& library, Trace trace, Options options)
@@ -28,6 +37,7 @@ Hub::Hub(net::EventLoop& loop, StageLibrary& library, Trace trace, Options optio
   tick_.Every(kTickPeriod, [this] {
     DropSilentNewcomers();
     Feed(swarm::Tick{});
+    Record();
   });
 }
 
@@ -90,7 +100,34 @@ void Hub::OnProfile(NodeId node, const wire::Profile& profile) {
   spdlog::info("volunteer {}: {} lends {} with {} threads; {}", node.value, profile.executor,
                FormatSize(profile.memory_bytes), profile.threads, profile.platform);
   trace_.VolunteerJoined(Now(), node, profile.executor, profile.memory_bytes);
-  Feed(swarm::VolunteerJoined{node, profile.executor, profile.memory_bytes, profile.measures});
+  VolunteerLink* link = Link(node);
+  if (options_.journal != nullptr && link->block_rows_done == 0) {
+    const auto& work = options_.journal->state().work;
+    if (const auto at = work.find(link->identity()); at != work.end()) {
+      link->block_rows_done = at->second;
+    }
+  }
+  Feed(swarm::VolunteerJoined{node, profile.executor, profile.memory_bytes, profile.measures,
+                              link->identity(), library_.CachedBytes(profile.cached)});
+}
+
+// What must outlive this process, for the journal.
+void Hub::Record() {
+  if (options_.journal == nullptr) return;
+  std::vector<store::JournalStage> stages;
+  const planner::PoolPlan& plan = swarm_.plan();
+  for (uint32_t p = 0; p < plan.pipelines.size(); ++p) {
+    for (const planner::PlacedSpan& placed : plan.pipelines[p].stages) {
+      store::JournalStage& stage = stages.emplace_back(p, placed.span.first, placed.span.last);
+      for (const NodeId node : placed.nodes) {
+        const VolunteerLink* link = FindLink(node);
+        if (link != nullptr) stage.holders.push_back(link->identity());
+      }
+    }
+  }
+  // Without a plan the last one is what volunteers still hold.
+  if (!stages.empty()) options_.journal->Planned(std::move(stages));
+  options_.journal->Flush();
 }
 
 void Hub::OnAlive(NodeId node) {
@@ -116,14 +153,19 @@ void Hub::OnRelay(NodeId node, NodeId to, wire::Kind kind, std::shared_ptr<ByteV
     return;
   }
   // A frame that was under way when the route changed is nobody's fault; nor of use to anybody.
-  if (kind != wire::Kind::kStep || Link(to) == nullptr) return;
+  const bool is_known = kind == wire::Kind::kStep || kind == wire::Kind::kKvImport;
+  if (!is_known || Link(to) == nullptr) return;
   Result<wire::Frame> decoded = wire::Decode(*frame);
   if (!decoded) {
     if (VolunteerLink* link = Link(node)) link->Close(decoded.error());
     return;
   }
-  auto step = std::make_shared<wire::Step>(std::get<wire::Step>(std::move(decoded->body)));
   wire::StampFrom(*frame, node);
+  if (const auto* kv = std::get_if<wire::KvImport>(&decoded->body)) {
+    return Feed(swarm::KvPassed{node, to, kv->session, kv->epoch, kv->block, kv->from, kv->to,
+                                std::move(frame)});
+  }
+  auto step = std::make_shared<wire::Step>(std::get<wire::Step>(std::move(decoded->body)));
   Feed(swarm::StepPassed{node, to, std::move(step), std::move(frame)});
 }
 
@@ -145,8 +187,7 @@ void Hub::OnFrame(NodeId node, wire::Body body) {
   } else if (auto* usage = std::get_if<wire::ExpertUsage>(&body)) {
     Feed(swarm::ExpertsUsed{node, std::move(*usage)});
   } else if (std::holds_alternative<wire::Leave>(body)) {
-    if (VolunteerLink* link = Link(node)) link->Send(wire::Bye{.reason = "thank you"});
-    Feed(swarm::VolunteerLeft{node, "it said goodbye"});
+    Feed(swarm::VolunteerLeaving{node, std::get<wire::Leave>(body).reason});
   } else if (VolunteerLink* link = Link(node)) {
     const auto kind = std::visit([](const auto& concrete) { return concrete.kKind; }, body);
     link->Send(wire::ErrorFrame{
@@ -183,6 +224,7 @@ Result<SessionId> Hub::Start(GenerationRequest request,
   const SessionId session{next_session_++};
   trace_.SessionOpened(Now(), session, request.prompt.size(), request.max_tokens);
   listeners_.emplace(session, std::move(on_event));
+  if (options_.journal != nullptr) options_.journal->SessionOpened(session.value);
   Feed(swarm::SessionOpened{session, std::move(request.prompt), request.max_tokens,
                             std::move(request.end_ids), std::move(request.sampling),
                             std::move(request.allowed), std::move(request.client)});
@@ -191,6 +233,7 @@ Result<SessionId> Hub::Start(GenerationRequest request,
 
 void Hub::Cancel(SessionId session) {
   if (listeners_.erase(session) == 0) return;
+  if (options_.journal != nullptr) options_.journal->SessionEnded(session.value);
   trace_.SessionEnded(Now(), session, "cancelled");
   Feed(swarm::SessionCancelled{session});
 }
@@ -231,12 +274,19 @@ void Hub::Feed(swarm::Event event) {
 }
 
 void Hub::Apply(swarm::AssignSpan& effect) {
+  const VolunteerLink* link = FindLink(effect.node);
+  if (link == nullptr) return;
   SendAssign(effect.node, effect.generation,
-             effect.span.empty() ? wire::Assign() : library_.Prepare(effect.span, effect.divided));
+             effect.span.empty()
+                 ? wire::Assign()
+                 : library_.Prepare(effect.span, effect.divided, 0, RunsF16(link->profile())));
 }
 
 void Hub::Apply(swarm::AssignExperts& effect) {
-  SendAssign(effect.node, effect.generation, library_.PrepareExperts(effect.slots));
+  const VolunteerLink* link = FindLink(effect.node);
+  if (link == nullptr) return;
+  SendAssign(effect.node, effect.generation,
+             library_.PrepareExperts(effect.slots, 0, RunsF16(link->profile())));
 }
 
 void Hub::SendAssign(NodeId node, uint32_t generation, Result<wire::Assign> prepared) {
@@ -283,14 +333,22 @@ void Hub::Apply(swarm::SendBody& effect) {
 void Hub::Apply(swarm::PassOn& effect) {
   VolunteerLink* link = Link(effect.to);
   if (link == nullptr) return;
-  link->steps_sent.push_back(Now());
+  const auto header = wire::DecodeHeader(*effect.frame);
+  if (header && header->kind == wire::Kind::kStep) link->steps_sent.push_back(Now());
   link->Forward(std::move(effect.frame));
+}
+
+void Hub::Apply(swarm::LetGo& effect) {
+  if (VolunteerLink* link = Link(effect.node)) link->Send(wire::Bye{.reason = "thank you"});
 }
 
 void Hub::Apply(swarm::SessionRouted& effect) { trace_.SessionRouted(Now(), effect); }
 
 void Hub::Apply(swarm::StepCredited& effect) {
-  if (VolunteerLink* link = Link(effect.node)) link->block_rows_done += effect.block_rows;
+  VolunteerLink* link = Link(effect.node);
+  if (link == nullptr) return;
+  link->block_rows_done += effect.block_rows;
+  if (options_.journal != nullptr) options_.journal->Worked(link->identity(), effect.block_rows);
 }
 
 void Hub::Apply(swarm::TokenMade& effect) {
@@ -307,6 +365,7 @@ void Hub::Finish(SessionId session, GenerationEvent event) {
   if (at == listeners_.end()) return;
   const auto listener = std::move(at->second);
   listeners_.erase(at);
+  if (options_.journal != nullptr) options_.journal->SessionEnded(session.value);
   listener(std::move(event));
 }
 

@@ -18,6 +18,7 @@
 #include "coordinator/hub/volunteer_link.h"
 #include "net/event_loop.h"
 #include "net/http.h"
+#include "store/journal.h"
 #include "swarm/swarm.h"
 
 namespace shoal {
@@ -29,6 +30,7 @@ class Hub final : public Generator, private LinkOwner {
     size_t volunteers_max = 1024;
     size_t frame_bytes_max = wire::kLimits.frame_bytes;  // Of one frame from a volunteer.
     std::optional<Secret> join_secret;                   // What a hello must carry.
+    store::Journal* journal = nullptr;  // What outlives this process; null: nothing does.
     uint64_t first_session = 1;  // Session ids count from here; random, so that none is guessed.
   };
 
@@ -71,6 +73,7 @@ class Hub final : public Generator, private LinkOwner {
   void Apply(swarm::AssignExperts& effect);
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);
+  void Apply(swarm::LetGo& effect);
   void Apply(swarm::SessionRouted& effect);
   void Apply(swarm::StepCredited& effect);
   void Apply(swarm::TokenMade& effect);
@@ -83,6 +86,7 @@ class Hub final : public Generator, private LinkOwner {
   void SendAssign(NodeId node, uint32_t generation, Result<wire::Assign> prepared);
   VolunteerLink* Link(NodeId node);
   void RemoveLink(NodeId node);
+  void Record();
   // Sockets that open and say nothing hold no place for long.
   void DropSilentNewcomers();
 

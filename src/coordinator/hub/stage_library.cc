@@ -1,13 +1,13 @@
 #include "coordinator/hub/stage_library.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/str_cat.h"
 #include "net/file.h"
 #include "net/static_site.h"
 #include "store/blob_writer.h"
 #include "store/expert_graphs.h"
-#include "store/stage_graph.h"
 
 namespace shoal {
 
@@ -82,12 +82,23 @@ wire::Assign StageLibrary::Outline() const {
   return {.hidden = model.hidden, .vocab = model.vocab, .positions = positions_};
 }
 
-Result<wire::Assign> StageLibrary::Prepare(planner::Span span,
-                                           const std::vector<uint32_t>& divided) {
-  const SpanKey key(span.first, span.last, divided);
+store::StageVariant StageLibrary::VariantFor(size_t weights, bool runs_f16) const {
+  store::StageVariant variant{.weights = weights};
+  if (runs_f16) variant.activations = store::NarrowestActivations(pack_.manifest(), weights);
+  return variant;
+}
+
+Result<wire::Assign> StageLibrary::Prepare(planner::Span span, const std::vector<uint32_t>& divided,
+                                           size_t weights, bool runs_f16) {
+  const store::StageVariant variant = VariantFor(weights, runs_f16);
+  const Key key(span.first, span.last, divided, variant);
   if (const auto at = prepared_.find(key); at != prepared_.end()) return at->second;
-  ASSIGN_OR_RETURN(store::StageGraph stage,
-                   store::JoinStage(pack_, span.first, span.last, positions_, divided));
+  Result<store::StageGraph> joined =
+      store::JoinStage(pack_, span.first, span.last, positions_, variant, divided);
+  if (!joined && joined.error().code == Code::kUnimplemented && runs_f16) {
+    return Prepare(span, divided, weights, false);
+  }
+  ASSIGN_OR_RETURN(store::StageGraph stage, std::move(joined));
   wire::Assign assign = Outline();
   assign.first = span.first;
   assign.last = span.last;
@@ -111,9 +122,16 @@ Result<wire::Assign> StageLibrary::Prepare(planner::Span span,
 // One layer's experts; their weights join those of the assignment.
 Result<wire::ExpertPart> StageLibrary::PreparePart(uint32_t block,
                                                    const std::vector<uint32_t>& groups,
+                                                   const store::StageVariant& variant,
                                                    wire::Assign& assign) {
-  ASSIGN_OR_RETURN(store::ExpertsGraph made, store::JoinExperts(pack_, block, groups));
-  const store::MixtureParts& mixture = *pack_.manifest().variants.front().blocks[block].mixture;
+  Result<store::ExpertsGraph> joined = store::JoinExperts(pack_, block, groups, variant);
+  if (!joined && joined.error().code == Code::kUnimplemented &&
+      variant.activations != store::Activations::kF32) {
+    return PreparePart(block, groups, {.weights = variant.weights}, assign);
+  }
+  ASSIGN_OR_RETURN(store::ExpertsGraph made, std::move(joined));
+  const store::MixtureParts& mixture =
+      *pack_.manifest().variants[variant.weights].blocks[block].mixture;
   wire::ExpertPart part{.block = block, .experts = store::ExpertCount(mixture)};
   for (const uint32_t group : groups) {
     part.groups.push_back({group, mixture.groups[group].first, mixture.groups[group].count});
@@ -129,16 +147,32 @@ Result<wire::ExpertPart> StageLibrary::PreparePart(uint32_t block,
   return part;
 }
 
-Result<wire::Assign> StageLibrary::PrepareExperts(const std::vector<planner::ExpertSlot>& slots) {
+Result<wire::Assign> StageLibrary::PrepareExperts(const std::vector<planner::ExpertSlot>& slots,
+                                                  size_t weights, bool runs_f16) {
+  const store::StageVariant variant = VariantFor(weights, runs_f16);
   wire::Assign assign = Outline();
   for (size_t at = 0; at < slots.size();) {
     const uint32_t block = slots[at].block;
     std::vector<uint32_t> groups;
     for (; at < slots.size() && slots[at].block == block; ++at) groups.push_back(slots[at].group);
-    ASSIGN_OR_RETURN(wire::ExpertPart part, PreparePart(block, groups, assign));
+    ASSIGN_OR_RETURN(wire::ExpertPart part, PreparePart(block, groups, variant, assign));
     assign.experts.push_back(std::move(part));
   }
   return assign;
+}
+
+std::vector<uint64_t> StageLibrary::CachedBytes(const std::vector<wire::Sha256>& files) const {
+  const std::set<wire::Sha256> cached(files.begin(), files.end());
+  std::vector<uint64_t> bytes;
+  for (const store::Block& block : pack_.manifest().variants.front().blocks) {
+    uint64_t& sum = bytes.emplace_back(0);
+    for (const store::Sha256& sha : block.weights) {
+      const store::Blob* blob = cached.contains(sha) ? pack_.FindBlob(sha) : nullptr;
+      if (blob != nullptr) sum += blob->bytes;
+    }
+    sum = std::min(sum, block.weight_bytes);
+  }
+  return bytes;
 }
 
 void StageLibrary::Answer(const net::Request& request, net::Responder responder) {

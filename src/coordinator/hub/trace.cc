@@ -72,9 +72,9 @@ void Trace::SessionRouted(Micros now, const swarm::SessionRouted& routed) {
   if (!enabled()) return;
   std::string stages;
   for (const swarm::RouteStage& stage : routed.stages) {
-    stages +=
-        fmt::format(R"({}{{"node":{},"first":{},"last":{},"kept":{}}})", stages.empty() ? "" : ",",
-                    stage.node.value, stage.span.first, stage.span.last, stage.kept);
+    stages += fmt::format(R"({}{{"node":{},"first":{},"last":{},"kept":{},"copied":{}}})",
+                          stages.empty() ? "" : ",", stage.node.value, stage.span.first,
+                          stage.span.last, stage.kept, stage.copied);
   }
   Write(fmt::format(
       R"({{"event":"routed","t":{},"session":"{}","epoch":{},"from":{},"stages":[{}]}})", now,

@@ -57,12 +57,15 @@ class VolunteerLink {
   bool is_member() const { return is_member_; }  // The handshake is done.
   Micros opened_at() const { return opened_at_; }
   const wire::Profile& profile() const { return profile_; }
+  // The same for every connection of one volunteer; not a secret.
+  const std::string& identity() const { return identity_; }
   const std::string& agent() const { return agent_; }
   std::string_view address() const { return socket_->peer_address(); }
   // Of the last answered ping; 0 before.
   Micros round_trip() const { return round_trip_; }
 
-  // Its work so far: rows times the blocks that each went through.
+  // Its work so far, over all its connections that are remembered: rows times the blocks that each
+  // went through.
   uint64_t block_rows_done = 0;
   // When the steps that it has not reported on were sent, oldest first.
   std::deque<Micros> steps_sent;
@@ -82,6 +85,7 @@ class VolunteerLink {
   bool is_member_ = false;
   bool closing_ = false;
   std::string agent_;
+  std::string identity_;
   wire::Profile profile_;
   Micros round_trip_ = 0;
   uint64_t ping_nonce_ = 0;

@@ -39,13 +39,15 @@ void Rotate(const AttentionShape& shape, const float* cos, const float* sin, siz
   }
 }
 
-// out [width] = sum over t = 0, 1, ... of scores[t] * values[t * stride + i], in this order.
+// out [width] = sum over t = 0, 1, ... of scores[t] * rows[first + t][at + i], in this order.
 template <size_t kWidth>
-void SumValues(const float* scores, const float* values, size_t stride, size_t positions,
+void SumValues(const float* scores, const KvRows& rows, size_t first, size_t at, size_t positions,
                size_t width, float* __restrict out) {
   float sums[kWidth] = {};
-  for (size_t t = 0; t < positions; ++t, values += stride) {
+  float scratch[kWidth];
+  for (size_t t = 0; t < positions; ++t) {
     const float score = scores[t];
+    const float* const values = rows.Read(first + t, at, width, scratch);
     if (width == kWidth) {
       for (size_t i = 0; i < kWidth; ++i) sums[i] += score * values[i];
     } else {
@@ -55,23 +57,25 @@ void SumValues(const float* scores, const float* values, size_t stride, size_t p
   std::copy_n(sums, width, out);
 }
 
-void AttendHeads(const AttentionShape& shape, const float* query, const float* keys,
-                 const float* values, size_t positions, size_t from, size_t to, float* scores,
-                 float* out) {
+template <KvFormat kFormat>
+void AttendHeadsOf(const AttentionShape& shape, const float* query, KvRows keys, KvRows values,
+                   size_t positions, size_t from, size_t to, float* scores, float* out) {
+  // Known when this is compiled, so that the loops are those of one format.
+  keys.format = kFormat;
+  values.format = kFormat;
   const size_t group = shape.heads / shape.kv_heads;
-  const size_t kv_width = shape.KvWidth();
   const size_t size = shape.head_size;
+  size_t first = 0;
   if (shape.window > 0 && positions > shape.window) {
-    keys += (positions - shape.window) * kv_width;
-    values += (positions - shape.window) * kv_width;
+    first = positions - shape.window;
     positions = shape.window;
   }
+  float* const row = scores + positions + 1;
   for (size_t h = from; h < to; ++h) {
     const float* const q = query + h * size;
-    const float* const k = keys + h / group * size;
-    const float* const v = values + h / group * size;
+    const size_t at = h / group * size;
     for (size_t t = 0; t < positions; ++t) {
-      float score = Dot(q, k + t * kv_width, size) * shape.scale;
+      float score = Dot(q, keys.Read(first + t, at, size, row), size) * shape.scale;
       if (shape.softcap > 0) score = shape.softcap * Tanh(score / shape.softcap);
       scores[t] = score;
     }
@@ -82,9 +86,25 @@ void AttendHeads(const AttentionShape& shape, const float* query, const float* k
       SoftmaxRow(scores, positions, scores);
     }
     for (size_t i = 0; i < size; i += kChunk) {
-      SumValues<kChunk>(scores, v + i, kv_width, positions, std::min(kChunk, size - i),
+      SumValues<kChunk>(scores, values, first, at + i, positions, std::min(kChunk, size - i),
                         out + h * size + i);
     }
+  }
+}
+
+void AttendHeads(const AttentionShape& shape, const float* query, const KvRows& keys,
+                 const KvRows& values, size_t positions, size_t from, size_t to, float* scores,
+                 float* out) {
+  switch (keys.format) {
+    case KvFormat::kF32:
+      return AttendHeadsOf<KvFormat::kF32>(shape, query, keys, values, positions, from, to, scores,
+                                           out);
+    case KvFormat::kF16:
+      return AttendHeadsOf<KvFormat::kF16>(shape, query, keys, values, positions, from, to, scores,
+                                           out);
+    case KvFormat::kQ8:
+      return AttendHeadsOf<KvFormat::kQ8>(shape, query, keys, values, positions, from, to, scores,
+                                          out);
   }
 }
 
@@ -103,8 +123,8 @@ void Rotate(const AttentionShape& shape, const float* cos, const float* sin, siz
 }
 
 HWY_EXPORT(AttendHeads);
-void AttendHeads(const AttentionShape& shape, const float* query, const float* keys,
-                 const float* values, size_t positions, size_t from, size_t to, float* scores,
+void AttendHeads(const AttentionShape& shape, const float* query, const KvRows& keys,
+                 const KvRows& values, size_t positions, size_t from, size_t to, float* scores,
                  float* out) {
   HWY_DYNAMIC_DISPATCH(AttendHeads)
   (shape, query, keys, values, positions, from, to, scores, out);

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "engine/kernels/kv_rows.h"
+
 namespace shoal::engine {
 
 struct AttentionShape {
@@ -31,9 +33,15 @@ void Rotate(const AttentionShape& shape, const float* cos, const float* sin, siz
 
 // For the query heads [from, to): out [heads, head_size] = softmax(scale * query * keys^T) * values
 // over the first `positions` rows of keys and values [positions, kv_heads, head_size]. query:
-// [heads, head_size], already turned. scores: scratch [positions + 1]. `out` may be `query`.
-void AttendHeads(const AttentionShape& shape, const float* query, const float* keys,
-                 const float* values, size_t positions, size_t from, size_t to, float* scores,
+// [heads, head_size], already turned. scores: scratch [AttentionScratch(shape, positions)]. `out`
+// may be `query`.
+void AttendHeads(const AttentionShape& shape, const float* query, const KvRows& keys,
+                 const KvRows& values, size_t positions, size_t from, size_t to, float* scores,
                  float* out);
+
+// Floats: scores, a sink's, and a row of one head.
+inline size_t AttentionScratch(const AttentionShape& shape, size_t positions) {
+  return positions + 1 + shape.head_size;
+}
 
 }  // namespace shoal::engine

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "engine/kernels/block_kernels_neon.h"
 #include "engine/kernels/block_kernels_wasm.h"
 #include "engine/kernels/block_kernels_x86.h"
 #include "tensor/convert.h"
@@ -67,6 +68,9 @@ KernelList FindKernels() {
 #if defined(__x86_64__)
   list.Add(Avx2BlockKernels());
   list.Add(Avx512BlockKernels());
+#elif defined(__aarch64__)
+  list.Add(NeonBlockKernels());
+  list.Add(NeonDotBlockKernels());
 #elif defined(__wasm_simd128__)
   list.Add(WasmBlockKernels());
 #endif
@@ -102,25 +106,29 @@ std::span<const BlockKernels* const> BlockKernelsHere() {
   return std::span(list.kernels).first(list.count);
 }
 
-void MultiplyBlocks(const BlockKernels& kernels, const BlockMatrix& weight, const BlockRows& rows,
-                    float* out, Parallel& parallel) {
+void MultiplyBlocks(const BlockKernels& kernels, const BlockMatrix& weight,
+                    const BlockOutputs& outputs, const BlockRows& rows, float* out,
+                    Parallel& parallel) {
   CHECK(rows.blocks() == weight.blocks());
-  ForTiles(weight.tiles(), parallel, [&](size_t from, size_t to) {
+  CHECK(outputs.first_tile + outputs.tiles() <= weight.tiles());
+  const size_t stride = outputs.count;
+  ForTiles(outputs.tiles(), parallel, [&](size_t from, size_t to) {
     float edge[BlockKernels::kRowsMax * kTileColumns];
     for (size_t chunk = 0; chunk < rows.rows(); chunk += kRowChunk) {
       const size_t chunk_end = std::min(rows.rows(), chunk + kRowChunk);
-      for (size_t tile = from; tile < to; ++tile) {
-        const size_t columns = std::min(kTileColumns, weight.n() - tile * kTileColumns);
+      for (size_t i = from; i < to; ++i) {
+        const size_t tile = outputs.first_tile + i;
+        const size_t columns = std::min(kTileColumns, stride - i * kTileColumns);
         for (size_t row = chunk; row < chunk_end; row += BlockKernels::kRowsMax) {
           const size_t count = std::min(BlockKernels::kRowsMax, chunk_end - row);
-          float* const at = out + row * weight.n() + tile * kTileColumns;
+          float* const at = out + row * stride + i * kTileColumns;
           if (columns == kTileColumns) {
-            kernels.multiply_tile(weight, tile, rows, row, count, at, weight.n());
+            kernels.multiply_tile(weight, tile, rows, row, count, at, stride);
             continue;
           }
           kernels.multiply_tile(weight, tile, rows, row, count, edge, kTileColumns);
           for (size_t r = 0; r < count; ++r) {
-            std::copy_n(edge + r * kTileColumns, columns, at + r * weight.n());
+            std::copy_n(edge + r * kTileColumns, columns, at + r * stride);
           }
         }
       }
@@ -128,21 +136,22 @@ void MultiplyBlocks(const BlockKernels& kernels, const BlockMatrix& weight, cons
   });
 }
 
-void MultiplyBlocksExactly(const BlockMatrix& weight, const float* x, size_t rows, float* out,
-                           Parallel& parallel) {
-  ForTiles(weight.tiles(), parallel, [&](size_t from, size_t to) {
-    for (size_t tile = from; tile < to; ++tile) {
-      const size_t columns = std::min(kTileColumns, weight.n() - tile * kTileColumns);
-      float* const tile_out = out + tile * kTileColumns;
-      for (size_t row = 0; row < rows; ++row)
-        std::fill_n(tile_out + row * weight.n(), columns, 0.0f);
+void MultiplyBlocksExactly(const BlockMatrix& weight, const BlockOutputs& outputs, const float* x,
+                           size_t rows, float* out, Parallel& parallel) {
+  CHECK(outputs.first_tile + outputs.tiles() <= weight.tiles());
+  const size_t stride = outputs.count;
+  ForTiles(outputs.tiles(), parallel, [&](size_t from, size_t to) {
+    for (size_t i = from; i < to; ++i) {
+      const size_t columns = std::min(kTileColumns, stride - i * kTileColumns);
+      float* const tile_out = out + i * kTileColumns;
+      for (size_t row = 0; row < rows; ++row) std::fill_n(tile_out + row * stride, columns, 0.0f);
       for (size_t b = 0; b < weight.blocks(); ++b) {
         float block[kBlockValues][kTileColumns];
-        weight.DequantizeBlock(tile, b, block);
+        weight.DequantizeBlock(outputs.first_tile + i, b, block);
         const size_t count = std::min(kBlockValues, weight.k() - b * kBlockValues);
         for (size_t row = 0; row < rows; ++row) {
           AddExactly(block, x + row * weight.k() + b * kBlockValues, count, columns,
-                     tile_out + row * weight.n());
+                     tile_out + row * stride);
         }
       }
     }

@@ -31,13 +31,31 @@ const BlockKernels& ScalarBlockKernels();
 // All that this machine can run, the best one last.
 std::span<const BlockKernels* const> BlockKernelsHere();
 
-// out [rows, n] = rows * weight.
-void MultiplyBlocks(const BlockKernels& kernels, const BlockMatrix& weight, const BlockRows& rows,
-                    float* out, Parallel& parallel);
+// `count` neighbouring outputs of a matrix, the first of them at the start of a tile.
+struct BlockOutputs {
+  size_t first_tile = 0;
+  size_t count = 0;
+
+  size_t tiles() const { return (count + kTileColumns - 1) / kTileColumns; }
+  static BlockOutputs All(const BlockMatrix& weight) { return {0, weight.n()}; }
+};
+
+// out [rows, n] = rows * weight; with `outputs`, of these alone: [rows, outputs.count].
+void MultiplyBlocks(const BlockKernels& kernels, const BlockMatrix& weight,
+                    const BlockOutputs& outputs, const BlockRows& rows, float* out,
+                    Parallel& parallel);
+inline void MultiplyBlocks(const BlockKernels& kernels, const BlockMatrix& weight,
+                           const BlockRows& rows, float* out, Parallel& parallel) {
+  MultiplyBlocks(kernels, weight, BlockOutputs::All(weight), rows, out, parallel);
+}
 
 // The same with float activations x [rows, k] and exact weights: every out[r][c] is the sum of
 // x[r][i] * weight[c][i] for i = 0, 1, ... k-1 in this order.
-void MultiplyBlocksExactly(const BlockMatrix& weight, const float* x, size_t rows, float* out,
-                           Parallel& parallel);
+void MultiplyBlocksExactly(const BlockMatrix& weight, const BlockOutputs& outputs, const float* x,
+                           size_t rows, float* out, Parallel& parallel);
+inline void MultiplyBlocksExactly(const BlockMatrix& weight, const float* x, size_t rows,
+                                  float* out, Parallel& parallel) {
+  MultiplyBlocksExactly(weight, BlockOutputs::All(weight), x, rows, out, parallel);
+}
 
 }  // namespace shoal::engine

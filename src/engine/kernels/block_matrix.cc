@@ -19,6 +19,12 @@ void BlockMatrix::Free::operator()(uint8_t* data) const { ::operator delete[](da
 
 BlockMatrix::BlockMatrix(BlockFormat format, size_t n, size_t k, Bytes codes,
                          std::span<const uint16_t> scales)
+    : BlockMatrix(format, n, k) {
+  CHECK(scales.size() == n * blocks_);
+  FillTiles(0, codes, scales);
+}
+
+BlockMatrix::BlockMatrix(BlockFormat format, size_t n, size_t k)
     : format_(format),
       n_(n),
       k_(k),
@@ -26,20 +32,27 @@ BlockMatrix::BlockMatrix(BlockFormat format, size_t n, size_t k, Bytes codes,
       block_bytes_(kTileColumns * BlockCodeBytes(format)),
       tile_bytes_((blocks_ * (block_bytes_ + kTileColumns * sizeof(uint16_t)) + 63) / 64 * 64) {
   CHECK(n > 0 && k > 0);
-  CHECK(codes.size() == n * blocks_ * BlockCodeBytes(format) && scales.size() == n * blocks_);
   data_.reset(static_cast<uint8_t*>(::operator new[](bytes(), kAlignment)));
-  for (size_t tile = 0; tile < tiles(); ++tile) FillTile(tile, codes, scales);
 }
 
-void BlockMatrix::FillTile(size_t tile, Bytes codes, std::span<const uint16_t> scales) {
+void BlockMatrix::FillTiles(size_t first_tile, Bytes codes, std::span<const uint16_t> scales) {
+  const size_t rows = scales.size() / blocks_;
+  CHECK(scales.size() == rows * blocks_ && codes.size() == scales.size() * BlockCodeBytes(format_));
+  CHECK(first_tile * kTileColumns + rows <= n_);
+  for (size_t row = 0; row < rows; row += kTileColumns) {
+    FillTile(first_tile + row / kTileColumns, std::min(kTileColumns, rows - row),
+             codes.data() + row * blocks_ * BlockCodeBytes(format_), scales.data() + row * blocks_);
+  }
+}
+
+void BlockMatrix::FillTile(size_t tile, size_t columns, const uint8_t* codes,
+                           const uint16_t* scales) {
   uint8_t* const tile_codes = data_.get() + tile * tile_bytes_;
   auto* const tile_scales = reinterpret_cast<uint16_t*>(tile_codes + blocks_ * block_bytes_);
   std::memset(tile_codes, 0, tile_bytes_);
   const size_t code_bytes = BlockCodeBytes(format_);
-  const size_t columns = std::min(kTileColumns, n_ - tile * kTileColumns);
   for (size_t column = 0; column < columns; ++column) {
-    const size_t row = tile * kTileColumns + column;
-    const uint8_t* source = codes.data() + row * blocks_ * code_bytes;
+    const uint8_t* source = codes + column * blocks_ * code_bytes;
     for (size_t block = 0; block < blocks_; ++block, source += code_bytes) {
       uint8_t* const out = tile_codes + block * block_bytes_ + column * 4;
       if (format_ == BlockFormat::kQ8) {
@@ -57,7 +70,7 @@ void BlockMatrix::FillTile(size_t tile, Bytes codes, std::span<const uint16_t> s
           at[3] = static_cast<uint8_t>(from[1] >> 4 | (from[3] & 0xf0));
         }
       }
-      tile_scales[block * kTileColumns + column] = scales[row * blocks_ + block];
+      tile_scales[block * kTileColumns + column] = scales[column * blocks_ + block];
     }
   }
 }

@@ -30,6 +30,12 @@ class BlockMatrix {
   // finite. Both are copied.
   BlockMatrix(BlockFormat format, size_t n, size_t k, Bytes codes,
               std::span<const uint16_t> scales);
+  // Every tile is to be filled before it is read.
+  BlockMatrix(BlockFormat format, size_t n, size_t k);
+
+  // Copies whole tiles in: `codes` and `scales` as above, of the outputs from first_tile *
+  // kTileColumns on, as many as whole tiles have, or as are left.
+  void FillTiles(size_t first_tile, Bytes codes, std::span<const uint16_t> scales);
 
   BlockFormat format() const { return format_; }
   size_t n() const { return n_; }            // Outputs.
@@ -56,7 +62,8 @@ class BlockMatrix {
     void operator()(uint8_t* data) const;
   };
 
-  void FillTile(size_t tile, Bytes codes, std::span<const uint16_t> scales);
+  // codes and scales of the tile's `columns` outputs.
+  void FillTile(size_t tile, size_t columns, const uint8_t* codes, const uint16_t* scales);
 
   BlockFormat format_;
   size_t n_;

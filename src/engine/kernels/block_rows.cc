@@ -10,7 +10,8 @@ namespace {
 
 constexpr float kSmallest = 1e-30f;
 
-// Quantises one block; its scale. The sum of the codes goes to `sum`.
+}  // namespace
+
 float QuantizeBlock(const float* x, int8_t* codes, int32_t& sum) {
   float largest = 0;
   for (size_t i = 0; i < kBlockValues; ++i) {
@@ -33,8 +34,6 @@ float QuantizeBlock(const float* x, int8_t* codes, int32_t& sum) {
   }
   return largest / 127.0f;
 }
-
-}  // namespace
 
 uint64_t BlockRows::BytesPerRow(size_t k) {
   const uint64_t values = BlocksPerRow(k) * kBlockValues;

@@ -14,6 +14,9 @@
 
 namespace shoal::engine {
 
+// One block: x [kBlockValues] to codes; its scale. The sum of the codes goes to `sum`.
+float QuantizeBlock(const float* x, int8_t* codes, int32_t& sum);
+
 class BlockRows {
  public:
   // Takes in x [rows, k], of finite values; a row's last block is filled up with zeros.

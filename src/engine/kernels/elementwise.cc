@@ -37,6 +37,12 @@ void ApplyUnary(Unary op, const float* x, size_t count, float* __restrict out) {
     case Unary::kGeluTanh:
       for (size_t i = 0; i < count; ++i) out[i] = GeluTanh(x[i]);
       return;
+    case Unary::kErf:
+      for (size_t i = 0; i < count; ++i) out[i] = Erf(x[i]);
+      return;
+    case Unary::kSqrt:
+      for (size_t i = 0; i < count; ++i) out[i] = __builtin_sqrtf(x[i]);
+      return;
   }
 }
 

@@ -7,7 +7,7 @@
 namespace shoal::engine {
 
 enum class Binary : uint8_t { kAdd, kMul };
-enum class Unary : uint8_t { kSigmoid, kTanh, kGeluTanh };
+enum class Unary : uint8_t { kSigmoid, kTanh, kGeluTanh, kErf, kSqrt };
 
 // out [count] = a [count] op b [b_count], b repeated; b_count divides count.
 void ApplyBinary(Binary op, const float* a, const float* b, size_t count, size_t b_count,

@@ -5,15 +5,19 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/kernels/block_kernels.h"
 #include "engine/parallel.h"
 #include "tensor/dtype.h"
 
 namespace shoal::engine {
 
+// The matrices of all experts: as floats, or as one matrix of blocks, [experts * outputs, inputs]
+// with whole tiles for each expert.
 struct ExpertStack {
-  const uint8_t* data = nullptr;  // [experts, outputs, inputs] row-major.
+  const uint8_t* data = nullptr;  // [experts, outputs, inputs] row-major; null with blocks.
   DType type = DType::kF32;       // f32, f16 or bf16.
-  const float* bias = nullptr;    // [experts, outputs], or null.
+  const BlockMatrix* blocks = nullptr;
+  const float* bias = nullptr;  // [experts, outputs], or null.
 };
 
 // Expert e makes of a row x: with h = in[e] * x + bias, whose elements are a gate g and an up u in
@@ -32,8 +36,10 @@ struct ExpertShape {
 // out [rows, hidden] = for every row the sum of its chosen experts' results, each times the softmax
 // of its score over the scores of the chosen. x: [rows, hidden], scores: [rows, experts]. An expert
 // whose share is below 1e-20 is not computed: it could not change the sum. A row's bits do not
-// depend on the others. Allocates scratch memory for the rows of one expert at a time.
+// depend on the others. Blocks are multiplied by `kernels` with int8 activations, or exactly where
+// that is null. Allocates scratch memory for the rows of one expert at a time.
 void Experts(const ExpertShape& shape, const ExpertStack& in, const ExpertStack& out_stack,
-             const float* x, const float* scores, size_t rows, float* out, Parallel& parallel);
+             const BlockKernels* kernels, const float* x, const float* scores, size_t rows,
+             float* out, Parallel& parallel);
 
 }  // namespace shoal::engine

@@ -52,6 +52,12 @@ TEST(Exp, HasTheRightEnds) {
   EXPECT_NEAR(Exp(-100.0f), std::exp(-100.0), 2e-45);  // Subnormal.
 }
 
+TEST(Math, ErfIsAccurate) {
+  for (double exact = -6; exact <= 6; exact += 1.0 / 512) {
+    ASSERT_NEAR(Erf(static_cast<float>(exact)), std::erf(exact), 2.4e-7) << exact;
+  }
+}
+
 TEST(Math, SigmoidTanhAndGeluAreAccurate) {
   for (double x = -30; x < 30; x += 0.00173) {
     const auto argument = static_cast<float>(x);
@@ -180,12 +186,12 @@ TEST(Rotate, TurnsPairsAndLeavesTheRest) {
 TEST(AttendHeads, WritesOverItsQuery) {
   const AttentionShape shape{.heads = 2, .kv_heads = 1, .head_size = 4, .scale = 0.5f};
   const std::vector<float> query = Noise(8, 1);
-  const std::vector<float> keys = Noise(5 * 4, 2);
-  const std::vector<float> values = Noise(5 * 4, 3);
-  std::vector<float> scores(5), apart(8), over = query;
-  AttendHeads(shape, query.data(), keys.data(), values.data(), 5, 0, 2, scores.data(),
-              apart.data());
-  AttendHeads(shape, over.data(), keys.data(), values.data(), 5, 0, 2, scores.data(), over.data());
+  const std::vector<float> floats = Noise(10 * 4, 2);
+  const KvRows keys{KvFormat::kF32, BytesOf(floats), 4, 16};
+  const KvRows values{KvFormat::kF32, BytesOf(floats) + size_t{5 * 16}, 4, 16};
+  std::vector<float> scores(AttentionScratch(shape, 5)), apart(8), over = query;
+  AttendHeads(shape, query.data(), keys, values, 5, 0, 2, scores.data(), apart.data());
+  AttendHeads(shape, over.data(), keys, values, 5, 0, 2, scores.data(), over.data());
   EXPECT_EQ(apart, over);
 }
 

@@ -52,6 +52,47 @@ inline float Tanh(float x) {
   return x < 0 ? -result : result;
 }
 
+// The error function within 2^-22.
+inline float Erf(float x) {
+  const float magnitude = x < 0 ? -x : x;
+  if (magnitude < 1.0f) {
+    const float z = x * x;
+    float p = 7.853861353153693e-5f;
+    p = p * z - 8.010193625184903e-4f;
+    p = p * z + 5.188327685732524e-3f;
+    p = p * z - 2.685381193529856e-2f;
+    p = p * z + 1.128358514861418e-1f;
+    p = p * z - 3.761262582423300e-1f;
+    p = p * z + 1.128379165726710f;
+    return p * x;
+  }
+  const float q = 1.0f / magnitude;
+  const float y = q * q;
+  float p = 0;
+  if (magnitude < 2.0f) {
+    p = 2.326819970068386e-2f;
+    p = p * y - 1.387039388740657e-1f;
+    p = p * y + 3.687424674597105e-1f;
+    p = p * y - 5.824733027278666e-1f;
+    p = p * y + 6.210004621745983e-1f;
+    p = p * y - 4.944515323274145e-1f;
+    p = p * y + 3.404879937665872e-1f;
+    p = p * y - 2.741127028184656e-1f;
+    p = p * y + 5.638259427386472e-1f;
+  } else {
+    p = -1.047766399936249e+1f;
+    p = p * y + 1.297719955372516e+1f;
+    p = p * y - 7.495518717768503f;
+    p = p * y + 2.921019019210786f;
+    p = p * y - 1.015265279202700f;
+    p = p * y + 4.218463358204948e-1f;
+    p = p * y - 2.820767439740514e-1f;
+    p = p * y + 5.641895067754075e-1f;
+  }
+  const float result = 1.0f - Exp(-x * x) * q * p;
+  return x < 0 ? -result : result;
+}
+
 // Gaussian error linear unit in its tanh form (Hendrycks and Gimpel, arXiv:1606.08415).
 inline float GeluTanh(float x) {
   return 0.5f * x * (1.0f + Tanh(0.797884560802865f * (x + 0.044715f * x * x * x)));

@@ -16,14 +16,15 @@ export interface LibraryEvents {
 }
 
 export class Library {
-  readonly #store: ConversationStore;
+  // Opened while the page can be used already.
+  readonly #store: Promise<ConversationStore>;
   readonly #events: LibraryEvents;
   readonly #channel = new BroadcastChannel(channelName);
   readonly #waiting = new Map<string, Conversation>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tail = Promise.resolve();
 
-  constructor(store: ConversationStore, events: LibraryEvents) {
+  constructor(store: Promise<ConversationStore>, events: LibraryEvents) {
     this.#store = store;
     this.#events = events;
     this.#channel.onmessage = ({ data }) => {
@@ -34,12 +35,12 @@ export class Library {
     addEventListener("pagehide", () => void this.#flush());
   }
 
-  get isKept(): boolean {
-    return this.#store.isKept;
+  async isKept(): Promise<boolean> {
+    return (await this.#store).isKept;
   }
 
   async refresh(): Promise<Head[]> {
-    const heads = await this.#store.list();
+    const heads = await (await this.#store).list();
     this.#events.onList(heads);
     return heads;
   }
@@ -48,7 +49,7 @@ export class Library {
   async load(id: string): Promise<Conversation | undefined> {
     await this.#flush();
     try {
-      return await this.#store.load(id);
+      return await (await this.#store).load(id);
     } catch (thrown) {
       this.#events.onProblem(`A conversation cannot be read: ${(thrown as Error).message}`);
       return undefined;
@@ -57,7 +58,7 @@ export class Library {
 
   async all(): Promise<Conversation[]> {
     await this.#flush();
-    const heads = await this.#store.list();
+    const heads = await (await this.#store).list();
     const loaded = await Promise.all(heads.map(({ id }) => this.load(id)));
     return loaded.filter((conversation) => conversation !== undefined);
   }
@@ -72,7 +73,7 @@ export class Library {
   async remove(id: string): Promise<void> {
     this.#waiting.delete(id);
     await this.#tail;
-    await this.#store.remove(id);
+    await (await this.#store).remove(id);
     this.#channel.postMessage(id);
     await this.refresh();
   }
@@ -89,7 +90,7 @@ export class Library {
   async #write(conversations: Conversation[]): Promise<void> {
     try {
       for (const conversation of conversations) {
-        await this.#store.save(conversation);
+        await (await this.#store).save(conversation);
         this.#channel.postMessage(conversation.id);
       }
       await this.refresh();

@@ -3,7 +3,9 @@
 
 import { byId, el, setText } from "../common/dom.ts";
 import { icon } from "../common/icons.ts";
+import { SwarmPicture } from "../common/picture.ts";
 import { watchStatus, type Status } from "../common/status.ts";
+import { AnswerPicture } from "./answer_picture.ts";
 import { Composer } from "./composer.ts";
 import { download } from "./download.ts";
 import { Library } from "./library.ts";
@@ -36,11 +38,16 @@ const storage = ((): Storage | undefined => {
 
 const toast = new Toast();
 const strip = new SwarmStrip();
+const picture = new AnswerPicture();
+const emptyPicture = new SwarmPicture(byId("empty-picture", HTMLElement), {
+  lanesMax: 5,
+  heightMaxPx: 110,
+});
 const drawer = new SidebarDrawer();
 const announcer = byId("announcer", HTMLElement);
 let tabs = 0;
 
-const library = new Library(await openStore(), {
+const library = new Library(openStore(), {
   onList: (heads) => showList(heads),
   onElsewhere: (id) => void onElsewhere(id),
   onProblem: (detail) => toast.show(detail),
@@ -52,7 +59,8 @@ const thread = new Thread(
     origin: "",
     onChange: (conversation, isWhole) => library.save(conversation, isWhole),
     onShow,
-    onPiece: () => strip.pulse(),
+    onProgress: (pieces) => (picture.progress = pieces),
+    companion: picture.element,
     announce: (text) => setText(announcer, text),
     tabs: () => tabs,
   },
@@ -204,6 +212,8 @@ for (const text of suggestions) {
 
 watchStatus((status: Status | undefined) => {
   strip.show(status);
+  picture.show(status);
+  emptyPicture.show(status);
   setText(byId("model", HTMLElement), status?.model ?? "");
   const holders = status?.volunteers.filter(({ blocks }) => blocks.length > 0);
   tabs = holders?.length ?? 0;
@@ -218,6 +228,8 @@ const wanted = location.hash.slice(1);
 await library.refresh();
 if (/^[\w-]{1,64}$/.test(wanted) && heads.some(({ id }) => id === wanted)) await choose(wanted);
 else thread.show(thread.conversation);
-if (!library.isKept) toast.show("This browser keeps nothing here: chats end with the tab.");
+if (!(await library.isKept())) {
+  toast.show("This browser keeps nothing here: chats end with the tab.");
+}
 // Before it is needed, but after the page is there.
 if ("requestIdleCallback" in window) requestIdleCallback(() => void loadMarkdown());

@@ -1,22 +1,14 @@
-// The swarm in one line: the stages that a token passes, in order, and a pulse for each token that
-// came. The pulse shows that and where tokens travel; how long each stage took it does not know.
+// The swarm in one line: the stages that a token passes, in order, and how it is.
 
 import { byId, el, plural, setText } from "../common/dom.ts";
 import { hueOf } from "../common/hue.ts";
 import { describeBlocks, stagesOf, type Status } from "../common/status.ts";
 
-const pulseMsMax = 900;
-const pulseMsMin = 180;
-const pulsesMax = 6;
-
 export class SwarmStrip {
   readonly #root = byId("strip", HTMLElement);
   readonly #track = el("div", { class: "strip-track", "aria-hidden": "true" });
   readonly #text = el("span", { class: "strip-text", "data-testid": "strip-text" });
-  readonly #stillness = matchMedia("(prefers-reduced-motion: reduce)");
   #drawn = "";
-  #lastMs = 0;
-  #pulses = 0;
 
   constructor() {
     this.#root.replaceChildren(this.#track, this.#text);
@@ -40,24 +32,6 @@ export class SwarmStrip {
         });
       }),
     );
-  }
-
-  // A token has come; it went through every stage.
-  pulse(): void {
-    const nowMs = performance.now();
-    const sinceMs = nowMs - this.#lastMs;
-    this.#lastMs = nowMs;
-    if (this.#stillness.matches || document.hidden || this.#pulses >= pulsesMax) return;
-    const dot = el("span", { class: "strip-pulse" });
-    this.#track.append(dot);
-    ++this.#pulses;
-    const duration = Math.min(pulseMsMax, Math.max(pulseMsMin, sinceMs));
-    const frames = { insetInlineStart: ["0%", "100%"], opacity: [0, 1, 1, 0] };
-    const animation = dot.animate(frames, { duration, easing: "linear" });
-    animation.onfinish = animation.oncancel = () => {
-      --this.#pulses;
-      dot.remove();
-    };
   }
 }
 

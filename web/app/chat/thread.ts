@@ -21,8 +21,10 @@ export interface ThreadParts {
   onChange(conversation: Conversation, isWhole: boolean): void;
   // The conversation on show began or ceased to be answered, or is another one.
   onShow(): void;
-  // A piece of an answer came.
-  onPiece(): void;
+  // How many pieces of the answer on show have come; undefined when none is under way.
+  onProgress(pieces: number | undefined): void;
+  // Shown below an answer while it comes.
+  companion?: HTMLElement;
   // For those who listen instead of look.
   announce(text: string): void;
   // How many tabs hold a piece of the model now.
@@ -31,6 +33,7 @@ export interface ThreadParts {
 
 interface Running {
   answer: Answer;
+  pieces: number;
   conversation: Conversation;
   index: number;
 }
@@ -46,6 +49,7 @@ export class Thread {
   #conversation: Conversation;
   #views = new Map<number, MessageView>();
   #follows = true;
+  #scrollTop = 0;
   // Formulas, colours and pieces of text make messages grow.
   readonly #growth = new ResizeObserver(() => this.#follow(false));
 
@@ -59,9 +63,7 @@ export class Thread {
       choose: (turn) => this.#choose(turn),
       retry: (turn) => this.#retry(turn),
     };
-    parts.log.addEventListener("scroll", () => {
-      this.#follows = this.#isAtEnd();
-    });
+    parts.log.addEventListener("scroll", () => this.#onScroll());
   }
 
   get conversation(): Conversation {
@@ -148,7 +150,8 @@ export class Thread {
     const turn = { parent, role: "assistant" as const, text: "", createdMs: Date.now() };
     const index = addTurn(conversation, turn);
     const answer = new Answer(conversation.turns[index]!);
-    this.#running.set(conversation.id, { answer, conversation, index });
+    const running = { answer, pieces: 0, conversation, index };
+    this.#running.set(conversation.id, running);
     this.#draw();
     this.#follow(true);
     this.#parts.onShow();
@@ -158,8 +161,10 @@ export class Thread {
       this.#conversation === conversation ? this.#views.get(index) : undefined;
     const events = {
       onText: () => {
-        view()?.grow();
-        this.#parts.onPiece();
+        ++running.pieces;
+        const shown = view();
+        shown?.grow();
+        if (shown !== undefined) this.#parts.onProgress(running.pieces);
         this.#parts.onChange(conversation, false);
       },
       onEnd: (error: ChatError | undefined) => this.#end(conversation, index, view(), error),
@@ -182,6 +187,7 @@ export class Thread {
       conversation.turns.pop();
       conversation.leaf = parent;
     }
+    if (view !== undefined) this.#accompany(undefined);
     view?.end(error);
     if (view !== undefined && text === "" && error === undefined) this.#draw();
     this.#setIdle();
@@ -204,14 +210,30 @@ export class Thread {
     );
     for (const old of this.#parts.log.querySelectorAll(":scope > article")) old.remove();
     this.#parts.log.append(...[...this.#views.values()].map((view) => view.element));
+    this.#accompany(running);
     this.#growth.disconnect();
     for (const view of this.#views.values()) this.#growth.observe(view.element);
     this.#setIdle();
   }
 
+  #accompany(running: Running | undefined): void {
+    const view = running && this.#views.get(running.index);
+    this.#parts.onProgress(running?.pieces);
+    if (view === undefined) this.#parts.companion?.remove();
+    else if (this.#parts.companion !== undefined) view.element.append(this.#parts.companion);
+  }
+
   // While an answer comes, no other branch can begin.
   #setIdle(): void {
     for (const view of this.#views.values()) view.setIdle(!this.isBusy);
+  }
+
+  // Only who scrolls back stops reading along: an end that has moved away since is no such sign.
+  #onScroll(): void {
+    const top = this.#parts.log.scrollTop;
+    if (this.#isAtEnd()) this.#follows = true;
+    else if (top < this.#scrollTop) this.#follows = false;
+    this.#scrollTop = top;
   }
 
   #isAtEnd(): boolean {

@@ -14,12 +14,22 @@ export interface VolunteerStatus {
   bytesTotal: number;
   // To the coordinator and back; 0 when not known.
   roundTripMs: number;
+  // Rows times blocks that the coordinator has credited it with.
+  blockRowsDone: number;
+  // How far predicted times of its steps are off on average; undefined before it was measured.
+  stepErrorPercent: number | undefined;
 }
 
 // Consecutive blocks [a, b) on one volunteer.
 export interface StageStatus {
   id: number;
   blocks: [number, number];
+}
+
+// A way through the stages, and how many answers pass along it now.
+export interface RouteStatus {
+  stages: StageStatus[];
+  answers: number;
 }
 
 export interface Status {
@@ -29,8 +39,13 @@ export interface Status {
   volunteers: VolunteerStatus[];
   // The stages that a token passes, in order; empty while there is no plan.
   route: StageStatus[];
+  // Those of the answers under way.
+  routes: RouteStatus[];
   sessions: number;
   tokensPerSecond: number;
+  // What one token takes as the plan predicts it, and as it was measured; 0 when not known.
+  predictedTokenMs: number;
+  measuredTokenMs: number;
   // Name of the model served; "" when the coordinator does not say.
   model: string;
   // What is missing, in the coordinator's words; "" when it does not say.
@@ -80,10 +95,15 @@ export function parseStatus(json: unknown): Status {
       bytesDone: numberOf(volunteer["bytes_done"]),
       bytesTotal: numberOf(volunteer["bytes_total"]),
       roundTripMs: numberOf(volunteer["round_trip_ms"]),
+      blockRowsDone: numberOf(volunteer["block_rows_done"]),
+      stepErrorPercent: readStepError(volunteer["step"]),
     })),
     route: readRoute(json["route"]),
+    routes: readRoutes(json["routes"]),
     sessions: numberOf(json["sessions"]),
     tokensPerSecond: numberOf(json["tokens_per_second"]),
+    predictedTokenMs: numberOf(json["predicted_token_ms"]),
+    measuredTokenMs: numberOf(json["measured_token_ms"]),
     model: textOf(json["model"]),
     detail: textOf(json["detail"]),
   };
@@ -95,6 +115,19 @@ function readRoute(value: unknown): StageStatus[] {
     const blocks = stage["blocks"];
     return isRange(blocks) ? [{ id: numberOf(stage["id"]), blocks }] : [];
   });
+}
+
+function readRoutes(value: unknown): RouteStatus[] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(isJson).flatMap((route) => {
+    const stages = readRoute(route["stages"]);
+    return stages.length > 0 ? [{ stages, answers: numberOf(route["answers"]) }] : [];
+  });
+}
+
+function readStepError(step: unknown): number | undefined {
+  if (!isJson(step) || numberOf(step["measured"]) === 0) return undefined;
+  return numberOf(step["error_percent"]);
 }
 
 // The whole way of a token: the stages of the route, and between them what nobody holds (id 0).
@@ -175,4 +208,10 @@ export function describeBlocks([from, to]: [number, number], blocks: number): st
   if (to > head && from <= head) parts.push("head");
   if (parts.length <= 2) return parts.join(" and ");
   return `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+// Whether every block has somebody who holds it or fetches it, and some are still fetched.
+export function isArriving(status: Status): boolean {
+  const isLoading = status.volunteers.some(({ state }) => state === "loading");
+  return !status.ready && isLoading && unheldRanges(status).length === 0;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { describeBlocks, parseStatus, stagesOf, unheldRanges } from "./status.ts";
+import { describeBlocks, isArriving, parseStatus, stagesOf, unheldRanges } from "./status.ts";
 
 const plain = {
   ready: true,
@@ -30,14 +30,36 @@ describe("parseStatus", () => {
           bytesDone: 0,
           bytesTotal: 0,
           roundTripMs: 0,
+          blockRowsDone: 0,
+          stepErrorPercent: undefined,
         },
       ],
       route: [],
+      routes: [],
       sessions: 1,
       tokensPerSecond: 2.5,
+      predictedTokenMs: 0,
+      measuredTokenMs: 0,
       model: "",
       detail: "",
     });
+  });
+
+  it("reads routes, predictions and how far off they are", () => {
+    const stage = { id: 4, blocks: [0, 10] };
+    const steps = [{ measured: 0, error_percent: 0 }, { measured: 9, error_percent: 3.5 }, "x"];
+    const status = parseStatus({
+      ...plain,
+      volunteers: steps.map((step) => ({ step, block_rows_done: 12 })),
+      routes: [{ stages: [stage, 7], answers: 2 }, { stages: "x" }, null],
+      predicted_token_ms: 40,
+      measured_token_ms: 44,
+    });
+    expect(status).toMatchObject({ predictedTokenMs: 40, measuredTokenMs: 44 });
+    expect(status.routes).toEqual([{ stages: [stage], answers: 2 }]);
+    const errors = status.volunteers.map(({ stepErrorPercent }) => stepErrorPercent);
+    expect(errors).toEqual([undefined, 3.5, undefined]);
+    expect(status.volunteers[0]!.blockRowsDone).toBe(12);
   });
 
   it("leaves out what is odd", () => {
@@ -102,4 +124,13 @@ describe("stagesOf", () => {
     ]);
     expect(stages([1, 5, 5])).toEqual([[0, 0, 10]]);
   });
+});
+
+it("tells pieces on their way from pieces without a place", () => {
+  const of = (state: string, last: number, ready = false) =>
+    isArriving(parseStatus({ ...plain, ready, volunteers: [{ blocks: [[0, last]], state }] }));
+  expect(of("loading", 10)).toBe(true);
+  expect(of("loading", 9)).toBe(false);
+  expect(of("ready", 10)).toBe(false);
+  expect(of("loading", 10, true)).toBe(false);
 });

@@ -37,6 +37,7 @@ export class Lender {
   #volunteer: Lendable | undefined;
   #isStopping = false;
   #told = "";
+  #dataBytesSeen = 0;
 
   constructor(parts: LenderParts, limits: Limits) {
     this.#parts = parts;
@@ -74,13 +75,16 @@ export class Lender {
 
   setLimits(limits: Limits): void {
     this.#limits = limits;
-    const left = limits.dataBytesPerDay - this.#parts.surroundings().dataBytesToday;
-    this.#volunteer?.limit(limits.timeShare, Math.max(0, left));
+    this.#limitVolunteer();
     this.update();
   }
 
   // To be called when the surroundings may have changed, and now and then.
   update(): void {
+    const { dataBytesToday } = this.#parts.surroundings();
+    // A new day has begun: what runs gets its data.
+    if (dataBytesToday < this.#dataBytesSeen) this.#limitVolunteer();
+    this.#dataBytesSeen = dataBytesToday;
     const state = this.#state();
     const mayRun = state.kind === "lending";
     if (mayRun && this.#volunteer === undefined) {
@@ -95,6 +99,11 @@ export class Lender {
     if (told === this.#told) return;
     this.#told = told;
     this.#parts.onState(state);
+  }
+
+  #limitVolunteer(): void {
+    const left = this.#limits.dataBytesPerDay - this.#parts.surroundings().dataBytesToday;
+    this.#volunteer?.limit(this.#limits.timeShare, Math.max(0, left));
   }
 
   #state(): LenderState {

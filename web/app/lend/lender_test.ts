@@ -102,4 +102,13 @@ describe("Lender", () => {
     expect(bench.limited[1]).toEqual([1, 0]);
     expect(bench.stops).toBe(1);
   });
+
+  it("gives what runs the data of a new day", () => {
+    const bench = new Bench();
+    bench.lender.start();
+    bench.change({ dataBytesToday: 900 });
+    expect(bench.limited).toEqual([]);
+    bench.change({ dataBytesToday: 3 });
+    expect(bench.limited).toEqual([[1, 997]]);
+  });
 });

@@ -4,7 +4,8 @@
 import { Volunteer, type VolunteerEvent } from "../../volunteer/volunteer.ts";
 import { byId, setText } from "../common/dom.ts";
 import { SwarmMap } from "../common/map.ts";
-import { watchStatus } from "../common/status.ts";
+import { SwarmPicture } from "../common/picture.ts";
+import { unheldRanges, watchStatus } from "../common/status.ts";
 import { adviceFor } from "./advice.ts";
 import { Awake } from "./awake.ts";
 import { Lender, type Lendable } from "./lender.ts";
@@ -30,6 +31,10 @@ const start = byId("start", HTMLButtonElement);
 const consent = byId("consent", HTMLInputElement);
 const view = new LendView();
 const map = new SwarmMap(byId("map", HTMLElement));
+const picture = new SwarmPicture(byId("picture", HTMLElement), {
+  lanesMax: 8,
+  heightMaxPx: 160,
+});
 const awake = new Awake();
 const tally = new Tally(storage, () => new Date().toLocaleDateString("sv"));
 const surroundings = new SurroundingsWatch(() => lender.update());
@@ -188,6 +193,12 @@ void surroundings.findBattery().then((battery) => {
 
 watchStatus((status) => {
   map.show(status);
+  picture.own = map.own;
+  picture.show(status);
+  // What moves costs time, too: whoever limits it gets none of that.
+  picture.tokensPerSecond = lender.limits.timeShare < 1 ? 0 : (status?.tokensPerSecond ?? 0);
   view.blocks = status?.blocks ?? 0;
+  const own = status?.volunteers.find(({ id }) => id === map.own);
+  if (own !== undefined) view.showOwn(own, unheldRanges(status!).length > 0);
   setText(byId("model", HTMLElement), status?.model ?? "");
 });

@@ -10,7 +10,8 @@ export const memoryMin = 16 * 1024 * 1024;
 export interface LendRequest {
   // Start without a click. Only on loopback: nobody's machine is lent by following a link.
   auto: boolean;
-  executor: ExecutorName;
+  // The fastest when undefined.
+  executor: ExecutorName | undefined;
   memoryBytes: number;
   threads: number;
   joinSecret: string;
@@ -28,9 +29,9 @@ export function isLoopback(hostname: string): boolean {
 // Throws an Error that says what would be right.
 export function readLendRequest(url: URL): LendRequest {
   const query = url.searchParams;
-  const executor = query.get("executor") ?? executorNames[0];
+  const executor = query.get("executor");
   const known = executorNames.find((name) => name === executor);
-  if (known === undefined) {
+  if (executor !== null && known === undefined) {
     throw new Error(`There is no executor “${executor}”; there is ${executorNames.join(", ")}.`);
   }
   const memory = query.get("memory");

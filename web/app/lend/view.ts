@@ -4,14 +4,14 @@ import type { PauseReason } from "../../volunteer/limits.ts";
 import type { VolunteerEvent, VolunteerState } from "../../volunteer/volunteer.ts";
 import { byId, el, setText } from "../common/dom.ts";
 import { formatCount, formatSize } from "../common/size.ts";
-import { describeBlocks } from "../common/status.ts";
+import { describeBlocks, type VolunteerStatus } from "../common/status.ts";
 import type { Advice } from "./advice.ts";
 import type { LenderState } from "./lender.ts";
 import { ProgressView } from "./progress.ts";
 
 const words: Record<VolunteerState, string> = {
   connecting: "connecting",
-  waiting: "waiting for work",
+  waiting: "standing by",
   loading: "loading",
   ready: "lending",
   reconnecting: "connection lost",
@@ -40,6 +40,18 @@ export class LendView {
     if (blocks === this.#blocks) return;
     this.#blocks = blocks;
     this.#showHeld();
+  }
+
+  // What the coordinator says of this tab, and whether blocks have no place yet.
+  showOwn(own: VolunteerStatus, isMissing: boolean): void {
+    setText(byId("credited", HTMLElement), formatCount(own.blockRowsDone));
+    const isStandingBy = own.state === "spare" && this.#state.dataset["state"] === "waiting";
+    if (!isStandingBy || this.#state.dataset["lender"] !== "lending") return;
+    const why =
+      isMissing
+        ? "What you lend does not suffice for what is missing: leave, and lend more memory."
+        : "Every piece is held already; yours is one that steps in when somebody leaves.";
+    setText(byId("detail", HTMLElement), why);
   }
 
   // How many layers this tab holds; embedding and head are none.
@@ -126,17 +138,22 @@ export class LendView {
     if (kind === "paused" || kind === "waiting") return;
     setText(this.#state, words[state]);
     // A problem is told below, with what to do about it.
-    setText(byId("detail", HTMLElement), this.#problem.textContent.includes(detail) ? "" : detail);
+    const isTold = this.#problem.textContent.includes(detail);
+    const text = this.#describe(state, isTold ? "" : detail);
+    setText(byId("detail", HTMLElement), text);
     if (state === "ready") this.#problem.hidden = true;
+  }
+
+  #describe(state: VolunteerState, detail: string): string {
+    if (state === "stopped") return "Others take over what you held. Thank you.";
+    if (state !== "reconnecting") return detail;
+    return navigator.onLine
+      ? `The coordinator cannot be reached: ${detail}. It goes on by itself.`
+      : "You are offline. It goes on by itself when you are back.";
   }
 
   #showHeld(): void {
     const [first, last] = this.#held;
-    const bar = byId("held-bar", HTMLElement);
-    bar.hidden = this.#blocks === 0;
-    bar.style.setProperty("--blocks", String(this.#blocks));
-    bar.style.setProperty("--from", String(first));
-    bar.style.setProperty("--to", String(last));
     if (first === last) setText(this.#holds, "nothing yet");
     else if (this.#blocks > 0) setText(this.#holds, describeBlocks(this.#held, this.#blocks));
     else setText(this.#holds, `blocks ${first}\u2013${last - 1}`);

@@ -86,7 +86,7 @@ export class Grid {
 function newRow(id: number, tokensDone: number, atMs: number): Row {
   const cell = (name: string): HTMLElement =>
     el("td", { class: `cell ${name}`, "data-label": name });
-  const cells = ["state", "runs", "lends", "away", "tokens", "speed"].map(cell);
+  const cells = ["state", "runs", "lends", "away", "tokens", "speed", "off-by"].map(cell);
   const held = el("span", { class: "visually-hidden" });
   const track = el("span", { class: "map-track", "aria-hidden": "true" });
   const element = el(
@@ -112,6 +112,7 @@ function updateSpeed(row: Row, tokensDone: number, nowMs: number): void {
 function describe(volunteer: VolunteerStatus, tokensPerSecond: number): string[] {
   const { state, executor, memoryBytes, roundTripMs, tokensDone, bytesDone, bytesTotal } =
     volunteer;
+  const { stepErrorPercent } = volunteer;
   const percent = bytesTotal > 0 ? ` ${Math.floor((100 * bytesDone) / bytesTotal)}\u00a0%` : "";
   return [
     state === "loading" ? `loading${percent}` : state,
@@ -120,6 +121,7 @@ function describe(volunteer: VolunteerStatus, tokensPerSecond: number): string[]
     roundTripMs > 0 ? `${Math.round(roundTripMs)}\u00a0ms` : "",
     formatCount(tokensDone),
     tokensPerSecond > 0 ? `${tokensPerSecond.toFixed(1)}/s` : "",
+    stepErrorPercent === undefined ? "" : `\u00b1${Math.round(stepErrorPercent)}\u00a0%`,
   ];
 }
 

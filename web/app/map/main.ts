@@ -2,13 +2,13 @@
 // holds what, and how it went.
 
 import { byId, el, plural, setText } from "../common/dom.ts";
-import { hueOf } from "../common/hue.ts";
+import { SwarmPicture } from "../common/picture.ts";
 import { formatSize } from "../common/size.ts";
 import {
-  stagesOf,
+  describeBlocks,
+  isArriving,
   unheldRanges,
   watchStatus,
-  describeBlocks,
   type Status,
 } from "../common/status.ts";
 import { chart } from "./chart.ts";
@@ -19,36 +19,48 @@ import {
   runsOfCoverage,
   type CoverageRun,
 } from "./coverage.ts";
+import { figuresOf } from "./figures.ts";
 import { Grid } from "./grid.ts";
 import { askHistory, type Series } from "./history.ts";
 import { describeNeeds } from "./needs.ts";
 
 const historyEveryMs = 10_000;
 
+const picture = new SwarmPicture(byId("picture", HTMLElement), {
+  lanesMax: 12,
+  heightMaxPx: 320,
+});
 const grid = new Grid(byId("volunteers", HTMLElement));
 let drawnCoverage = "";
 let drawnHealth = "";
+let drawnNow = "";
 
 function showStatus(status: Status | undefined): void {
   document.body.dataset["state"] =
     status === undefined ? "offline" : status.ready ? "ready" : "missing";
   showHealth(status);
+  picture.show(status);
+  picture.tokensPerSecond = status?.tokensPerSecond ?? 0;
+  showNow(status);
   if (status === undefined) return;
   setText(byId("model", HTMLElement), status.model);
-  setText(byId("summary", HTMLElement), summarise(status));
   showCoverage(status);
   byId("nobody", HTMLElement).hidden = status.volunteers.length > 0;
   byId("table", HTMLElement).hidden = status.volunteers.length === 0;
   grid.show(status, performance.now());
 }
 
-function summarise(status: Status): string {
-  const parts = [plural(status.volunteers.length, "volunteer")];
-  const lent = status.volunteers.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
-  if (lent > 0) parts.push(`${formatSize(lent)} lent`);
-  if (status.sessions > 0) parts.push(`${plural(status.sessions, "answer")} under way`);
-  if (status.tokensPerSecond > 0) parts.push(`${status.tokensPerSecond.toFixed(1)} tokens/s`);
-  return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" \u00b7 ");
+// The figures of this moment; what is not known is not shown.
+function showNow(status: Status | undefined): void {
+  const figures = status === undefined ? [] : figuresOf(status);
+  const key = JSON.stringify(figures);
+  if (key === drawnNow) return;
+  drawnNow = key;
+  byId("now", HTMLElement).replaceChildren(
+    ...figures.map(({ name, value, note }) =>
+      el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, note))),
+    ),
+  );
 }
 
 // --- Health --------------------------------------------------------------------------------------
@@ -81,8 +93,10 @@ function describeHealth(status: Status | undefined): string[] {
         : "Some blocks are held once only: when their tab leaves, answers wait for another.";
     return ["The model answers", spare];
   }
-  if (status.volunteers.some(({ state }) => state === "loading") && status.missingBytes === 0) {
-    return ["Almost there", "The volunteers are fetching their pieces."];
+  if (isArriving(status)) {
+    const missing = status.missingBytes;
+    const left = missing > 0 ? `, ${formatSize(missing)} to go` : "";
+    return ["Almost there", `The volunteers are fetching their pieces${left}.`];
   }
   const ranges = unheldRanges(status).map((range) => describeBlocks(range, status.blocks));
   const missing = status.missingBytes;
@@ -99,16 +113,13 @@ function describeHealth(status: Status | undefined): string[] {
 
 // --- Coverage ------------------------------------------------------------------------------------
 
-// One cell a run of blocks that are held equally often, and below it the way of a token.
+// One cell a run of blocks that are held equally often.
 function showCoverage(status: Status): void {
-  const stages = stagesOf(status);
   const coverage = coverageOf(status);
-  const isRunning = status.sessions > 0 && status.ready;
-  const key = JSON.stringify([coverage, stages, isRunning, status.blocks]);
+  const key = JSON.stringify([coverage, status.blocks]);
   if (key === drawnCoverage) return;
   drawnCoverage = key;
   const runs = runsOfCoverage(coverage);
-  const isMissing = runs.some(({ ready, loading }) => ready + loading === 0);
   byId("copies", HTMLElement).replaceChildren(
     ...runs.map((run) =>
       el(
@@ -125,27 +136,7 @@ function showCoverage(status: Status): void {
       ),
     ),
   );
-  byId("copies", HTMLElement).dataset["missing"] = String(isMissing);
   setText(byId("layers", HTMLElement), status.blocks > 2 ? plural(status.blocks - 2, "layer") : "");
-  byId("route", HTMLElement).dataset["many"] = String(stages.length > 8);
-  byId("route", HTMLElement).replaceChildren(
-    ...stages.map(({ id, blocks }, index) =>
-      el(
-        "span",
-        {
-          class: id === 0 ? "route-stage missing" : "route-stage",
-          style: `flex-grow: ${blocks[1] - blocks[0]}; --hue: ${hueOf(index)}`,
-          title: `${describeBlocks(blocks, status.blocks)}: ${holderOf(id)}`,
-        },
-        stages.length <= 24 && id !== 0 ? `#${id}` : "",
-      ),
-    ),
-    ...(isRunning ? [el("span", { class: "route-pulse" })] : []),
-  );
-}
-
-function holderOf(id: number): string {
-  return id === 0 ? "nobody" : `volunteer ${id}`;
 }
 
 // For a number in its cell.

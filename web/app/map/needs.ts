@@ -26,12 +26,17 @@ export function devicesFor(missingBytes: number, { memoryBytes }: Device): numbe
   return Math.max(1, Math.ceil(missingBytes / usable));
 }
 
-// "1 phone (512 MB each)", as choices.
+// "3 phones (512 MB each)", as choices; larger devices only as long as they make a difference.
 export function describeNeeds(missingBytes: number): string[] {
-  return devices.map((device) => {
+  const needs: string[] = [];
+  for (const device of devices) {
     const count = devicesFor(missingBytes, device);
     const [first = "", ...rest] = device.name.split(" ");
     const name = [count === 1 ? first : `${first}s`, ...rest].join(" ");
-    return `${count.toLocaleString("en-US")} ${name} (${formatSize(device.memoryBytes)} each)`;
-  });
+    const each = count === 1 ? "" : " each";
+    const size = formatSize(device.memoryBytes);
+    needs.push(`${count.toLocaleString("en-US")} ${name} (${size}${each})`);
+    if (count === 1) break;
+  }
+  return needs;
 }

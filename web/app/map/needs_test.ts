@@ -18,7 +18,8 @@ it("counts devices that hold what is missing", () => {
 it("names them", () => {
   expect(describeNeeds(1000e6)).toEqual([
     "3 phones (512 MB each)",
-    "1 laptop (2 GB each)",
-    "1 desktop with a graphics card (8 GB each)",
+    "1 laptop (2 GB)",
   ]);
+  expect(describeNeeds(140e9)).toHaveLength(3);
+  expect(describeNeeds(1e6)).toEqual(["1 phone (512 MB)"]);
 });

@@ -19,6 +19,8 @@ export interface Status {
     tokens_done: number;
     expert_groups: number;
     state?: string;
+    // What its steps are expected to cost.
+    step?: { fixed_ms: number; gb_per_s: number; gflops: number };
   }[];
   sessions: number;
   tokens_per_second: number;

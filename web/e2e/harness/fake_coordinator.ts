@@ -22,6 +22,7 @@ const contentTypes: Record<string, string> = {
   css: "text/css",
   svg: "image/svg+xml",
   wasm: "application/wasm",
+  onnx: "application/octet-stream",
 };
 
 // A tab, as the coordinator sees it.
@@ -176,6 +177,9 @@ export class FakeCoordinator {
       const frame = this.core.decode(bytes);
       volunteer.arrive(frame);
       if (frame.to !== 0) this.volunteers.get(frame.to)?.sendRaw(bytes);
+      if (frame.kind === "ping" && !frame.body.reply) {
+        volunteer.send("ping", { nonce: frame.body.nonce, reply: true });
+      }
       if (frame.kind !== "hello") return;
       const hello = { version_min: 1, version_max: 1, node: volunteer.node, agent: "fake" };
       volunteer.send("hello", { ...hello, join_secret: "", resume_token: "" });

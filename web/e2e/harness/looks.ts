@@ -60,12 +60,16 @@ export async function lookAt(browser: Browser, { name, url, prepare }: Look): Pr
       const context = await browser.newContext({ viewport: { width, height }, colorScheme });
       const page = await context.newPage();
       page.on("pageerror", (error) => found.push(`error: ${error.message}`));
-      await page.goto(url);
-      await prepare?.(page);
-      await page.screenshot({ path: `${screens}/${name}-${width}-${colorScheme}.png` });
-      if (await overflows(page)) found.push(`${width}: wider than the screen`);
-      found.push(...(await violations(page)).map((line) => `${width} ${colorScheme}: ${line}`));
-      await context.close();
+      try {
+        await page.goto(url);
+        await prepare?.(page);
+        await page.screenshot({ path: `${screens}/${name}-${width}-${colorScheme}.png` });
+        if (await overflows(page)) found.push(`${width}: wider than the screen`);
+        found.push(...(await violations(page)).map((line) => `${width} ${colorScheme}: ${line}`));
+      } finally {
+        // Whatever came of it, the next state finds no tab of this one.
+        await context.close();
+      }
     }
   }
   expect(found, name).toEqual([]);

@@ -24,6 +24,15 @@ export async function pack(name: string, checkpoint: string, weights = "f32"): P
   return folder;
 }
 
+// The same of an ONNX model.
+export async function packOnnx(name: string, file: string): Promise<string> {
+  mkdirSync(scratch, { recursive: true });
+  const folder = `${scratch}/${name}-onnx.pack`;
+  const command = ["pack", file, "-o", folder];
+  await shoal(...command).catch(() => shoal(...command, "--force"));
+  return folder;
+}
+
 // stage.json of `shoal stage`, and the folder that it lies in.
 export interface StageFolder {
   folder: string;
@@ -37,17 +46,27 @@ export interface StageFolder {
   weights: { location: string; bytes: number; generated: boolean }[];
 }
 
-export async function stage(packFolder: string, first: number, last: number): Promise<StageFolder> {
-  const folder = `${packFolder}.stages/${first}-${last}`;
-  await shoal("stage", packFolder, String(first), String(last), "-o", folder);
+export async function stage(
+  packFolder: string,
+  first: number,
+  last: number,
+  activations: "f32" | "f16" = "f32",
+): Promise<StageFolder> {
+  const folder = `${packFolder}.stages/${first}-${last}-${activations}`;
+  const where = ["-o", folder, "--activations", activations];
+  await shoal("stage", packFolder, String(first), String(last), ...where);
   const description = JSON.parse(readFileSync(`${folder}/stage.json`, "utf8")) as StageFolder;
   return { ...description, folder };
 }
 
 // Logits [ids.length, vocab] of `shoal eval`, row after row.
-export async function evalLogits(packFolder: string, ids: number[]): Promise<Float32Array> {
+export async function evalLogits(
+  packFolder: string,
+  ids: number[],
+  ...flags: string[]
+): Promise<Float32Array> {
   const file = `${packFolder}.logits.npy`;
-  await shoal("eval", packFolder, "--ids", ids.join(","), "--logits", file);
+  await shoal("eval", packFolder, "--ids", ids.join(","), "--logits", file, ...flags);
   return readNpy(file).data;
 }
 

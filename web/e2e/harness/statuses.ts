@@ -24,10 +24,10 @@ export function swarmStatus({
   spares = 0,
   loading = 0,
 }: SwarmShape): Record<string, unknown> {
-  const per = Math.ceil(blocks / needed);
+  const start = (index: number): number => Math.floor((index * blocks) / needed);
   const span = (index: number): [number, number] => {
-    const from = (index % needed) * per;
-    return [Math.min(from, blocks - 1), Math.min(from + per, blocks)];
+    const at = index % needed;
+    return [start(at), start(at + 1)];
   };
   const volunteers = Array.from({ length: holders + spares }, (_, index) => {
     const isHolder = index < holders;
@@ -43,10 +43,19 @@ export function swarmStatus({
       bytes_total: isHolder ? 60_000_000 : 0,
       platform: platforms[index % platforms.length],
       round_trip_ms: 12 + ((index * 37) % 90),
+      block_rows_done: isHolder && !isLoading ? 5 * (1200 + 311 * index) : 0,
+      step: { measured: isHolder && !isLoading ? 40 : 0, error_percent: 2 + ((index * 13) % 9) },
     };
   });
   const stages = Math.min(needed, holders - loading);
   const isReady = stages >= needed;
+  // Whole pipelines of holders, one after the other; at most three are at work.
+  const route = (line: number) =>
+    Array.from({ length: stages }, (_, index) => ({
+      id: line * needed + index + 1,
+      blocks: span(index),
+    }));
+  const lines = [0, 1, 2].filter((line) => (line + 1) * needed <= holders - loading);
   return {
     ready: isReady,
     detail: isReady ? "" : "not every block is held",
@@ -56,8 +65,11 @@ export function swarmStatus({
     model: "Storyteller 22M",
     context_tokens: 2048,
     volunteers,
-    route: Array.from({ length: stages }, (_, index) => ({ id: index + 1, blocks: span(index) })),
-    sessions: isReady ? 1 : 0,
+    route: route(0),
+    routes: isReady ? lines.map((line) => ({ stages: route(line), answers: 1 })) : [],
+    predicted_token_ms: isReady ? 49.6 : 0,
+    measured_token_ms: isReady ? 54.2 : 0,
+    sessions: isReady ? lines.length : 0,
     tokens_per_second: isReady ? 18.4 : 0,
   };
 }

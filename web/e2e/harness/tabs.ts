@@ -1,6 +1,7 @@
 // Tabs in real Chromium, each in a browser of its own, so that one can be killed or frozen without
 // the others.
 
+import { readFileSync } from "node:fs";
 import { chromium, type Browser, type Page } from "playwright-core";
 
 const flags = [
@@ -72,6 +73,17 @@ export class Tab {
   async crashGpu(): Promise<void> {
     const cdp = await this.#browser.newBrowserCDPSession();
     await cdp.send("Browser.crashGpuProcess");
+  }
+
+  // Processor time that rendering this tab and its Workers has taken so far.
+  cpuMs(): number {
+    const ticks = this.#renderers.map((pid) => {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      // After the name, which may hold spaces: utime and stime are fields 14 and 15.
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return Number(fields[11]) + Number(fields[12]);
+    });
+    return ticks.reduce((sum, count) => sum + count, 0) * 10;
   }
 
   async close(): Promise<void> {

@@ -11,4 +11,5 @@ export type ExecutorCalls = {
   release: { in: { kv: number }; out: void };
   exportKv: { in: { kv: number; block: number; from: number; to: number }; out: KvPart };
   importKv: { in: { kv: number; block: number; part: KvPart }; out: void };
+  copyKv: { in: { from: number; to: number; positions: number }; out: void };
 };

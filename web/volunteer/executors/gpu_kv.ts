@@ -6,10 +6,13 @@ import type { Tensor } from "onnxruntime-common";
 import { ShoalError, type KvSlot } from "../../core/index.ts";
 import type { KvPart } from "../executor.ts";
 
-const floatBytes = 4;
 // GPUBufferUsage and GPUMapMode of the WebGPU specification.
 const usage = { mapRead: 0x01, copySource: 0x04, copyTarget: 0x08, storage: 0x80 };
 const mapModeRead = 1;
+
+// What the caches hold; the graph says.
+export type KvType = "float32" | "float16";
+type FloatArray = Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>;
 
 interface Layer {
   slot: KvSlot;
@@ -32,6 +35,7 @@ export class GpuKv {
   readonly capacity: number;
   readonly #room: number;
   readonly #device: GPUDevice;
+  readonly #type: KvType;
   readonly #layers = new Map<number, Layer>();
   readonly #lengths = new Map<number, number>();
 
@@ -40,8 +44,10 @@ export class GpuKv {
     TensorType: typeof Tensor,
     slots: readonly KvSlot[],
     capacity: number,
+    type: KvType,
   ) {
     this.#device = device;
+    this.#type = type;
     this.capacity = capacity;
     this.#room = capacityTier(capacity);
     for (const slot of slots) {
@@ -49,11 +55,11 @@ export class GpuKv {
       const dims = [1, heads, this.#room, size];
       const buffer = (): GPUBuffer =>
         device.createBuffer({
-          size: heads * this.#room * size * floatBytes,
+          size: heads * this.#room * size * this.#valueBytes,
           usage: usage.storage | usage.copySource | usage.copyTarget,
         });
       const tensor = (of: GPUBuffer): Tensor =>
-        TensorType.fromGpuBuffer(of, { dataType: "float32", dims });
+        TensorType.fromGpuBuffer(of, { dataType: type, dims });
       const [keys, values] = [buffer(), buffer()];
       const tensors = { keyTensor: tensor(keys), valueTensor: tensor(values) };
       this.#layers.set(block, { slot, keys, values, ...tensors });
@@ -128,10 +134,11 @@ export class GpuKv {
       );
     }
     const count = (to - from) * slot.head_size;
+    const [newKeys, newValues] = [this.#encode(part.keys), this.#encode(part.values)];
     for (let head = 0; head < slot.heads; ++head) {
       const offset = this.#offset(slot, head, from);
-      this.#device.queue.writeBuffer(keys, offset, part.keys, head * count, count);
-      this.#device.queue.writeBuffer(values, offset, part.values, head * count, count);
+      this.#device.queue.writeBuffer(keys, offset, newKeys, head * count, count);
+      this.#device.queue.writeBuffer(values, offset, newValues, head * count, count);
     }
     this.#lengths.set(block, to);
   }
@@ -144,7 +151,21 @@ export class GpuKv {
 
   // In bytes, of a position of a head.
   #offset({ head_size: size }: KvSlot, head: number, position: number): number {
-    return (head * this.#room + position) * size * floatBytes;
+    return (head * this.#room + position) * size * this.#valueBytes;
+  }
+
+  get #valueBytes(): number {
+    return this.#type === "float16" ? 2 : 4;
+  }
+
+  #encode(values: Float32Array<ArrayBuffer>): FloatArray {
+    return this.#type === "float16" ? new Float16Array(values) : values;
+  }
+
+  #decode(bytes: ArrayBuffer): Float32Array<ArrayBuffer> {
+    return this.#type === "float16"
+      ? new Float32Array(new Float16Array(bytes))
+      : new Float32Array(bytes);
   }
 
   // Positions [from, to) of every head, one head after the other.
@@ -154,7 +175,7 @@ export class GpuKv {
     from: number,
     to: number,
   ): Promise<Float32Array<ArrayBuffer>> {
-    const headBytes = (to - from) * slot.head_size * floatBytes;
+    const headBytes = (to - from) * slot.head_size * this.#valueBytes;
     if (headBytes === 0) return new Float32Array(0);
     const staging = this.#device.createBuffer({
       size: slot.heads * headBytes,
@@ -168,7 +189,7 @@ export class GpuKv {
       }
       this.#device.queue.submit([encoder.finish()]);
       await staging.mapAsync(mapModeRead);
-      return new Float32Array(staging.getMappedRange().slice(0));
+      return this.#decode(staging.getMappedRange().slice(0));
     } finally {
       staging.destroy();
     }

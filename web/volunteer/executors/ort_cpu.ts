@@ -17,6 +17,7 @@ import type {
   Stage,
   StageFiles,
 } from "../executor.ts";
+import { copyByParts } from "../kv_moves.ts";
 import { KvCache } from "./kv_cache.ts";
 import {
   checkGraph,
@@ -107,6 +108,10 @@ export class OrtCpuExecutor implements Executor {
 
   async importKv(kv: number, block: number, part: KvPart): Promise<void> {
     this.#cache(kv).write(block, part);
+  }
+
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    await copyByParts(this, this.#stage().stage.kv, from, to, positions);
   }
 
   #stage(): Loaded {

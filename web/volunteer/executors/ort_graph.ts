@@ -36,6 +36,15 @@ export function checkGraph(stage: Stage, session: InferenceSession, hasHead: boo
   );
 }
 
+// Of the KV caches, as the graph states it.
+export function kvType(session: InferenceSession): "float32" | "float16" {
+  const cached = session.inputMetadata.find(({ name }) => name.startsWith("past."));
+  if (cached === undefined || !cached.isTensor) return "float32";
+  const { type } = cached;
+  if (type === "float32" || type === "float16") return type;
+  throw new ShoalError("invalid_argument", `the graph's KV caches are ${type}`);
+}
+
 // A group's rows of output, the values of each side by side.
 export function takeOutput(
   results: InferenceSession.ReturnType,

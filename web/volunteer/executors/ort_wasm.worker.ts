@@ -38,4 +38,5 @@ serveCalls<ExecutorCalls>(self as unknown as Port, {
     return part;
   },
   importKv: ({ kv, block, part }) => loaded().importKv(kv, block, part),
+  copyKv: ({ from, to, positions }) => loaded().copyKv(from, to, positions),
 });

@@ -16,10 +16,12 @@ import type {
   Stage,
   StageFiles,
 } from "../executor.ts";
-import { GpuKv } from "./gpu_kv.ts";
+import { copyByParts } from "../kv_moves.ts";
+import { GpuKv, type KvType } from "./gpu_kv.ts";
 import {
   checkGraph,
   checkRoom,
+  kvType,
   pickFeeds,
   rowFeeds,
   takeOutput,
@@ -34,13 +36,14 @@ export interface GpuRuntime {
   now(): number;
 }
 
-// Rows of the runs before a stage counts as ready: kernels are compiled for one and for several.
-const warmUpRows = [1, 16];
+// Rows of a run that is more than one row and less than a chunk.
+const fewRows = 4;
 
 interface Loaded {
   stage: Stage;
   session: InferenceSession;
   hasHead: boolean;
+  kvType: KvType;
   caches: Map<number, GpuKv>;
 }
 
@@ -61,7 +64,8 @@ export class OrtWebgpuExecutor implements Executor {
     try {
       const hasHead = session.outputNames.includes("logits");
       checkGraph(stage, session, hasHead);
-      const loaded = { stage, session, hasHead, caches: new Map<number, GpuKv>() };
+      const caches = new Map<number, GpuKv>();
+      const loaded = { stage, session, hasHead, kvType: kvType(session), caches };
       await this.#warmUp(loaded);
       this.#loaded = loaded;
       return { hasHead };
@@ -79,9 +83,10 @@ export class OrtWebgpuExecutor implements Executor {
   }
 
   async open(kv: number, capacity: number): Promise<void> {
-    const { stage, caches } = this.#stage();
+    const loaded = this.#stage();
+    const { caches } = loaded;
     if (caches.has(kv)) throw new ShoalError("already_exists", `KV cache ${kv} is open`);
-    caches.set(kv, this.#newCache(stage, capacity));
+    caches.set(kv, await this.#newCache(loaded, capacity));
   }
 
   async run(request: RunRequest): Promise<RunResult> {
@@ -123,6 +128,10 @@ export class OrtWebgpuExecutor implements Executor {
     this.#cache(kv).write(block, part);
   }
 
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    await copyByParts(this, this.#stage().stage.kv, from, to, positions);
+  }
+
   #stage(): Loaded {
     if (this.#loaded === undefined) throw new ShoalError("failed_precondition", "no stage loaded");
     return this.#loaded;
@@ -134,22 +143,40 @@ export class OrtWebgpuExecutor implements Executor {
     return cache;
   }
 
-  #newCache(stage: Stage, capacity: number): GpuKv {
-    return new GpuKv(this.#runtime.device, this.#runtime.Tensor, stage.kv, capacity);
+  // Buffers that the GPU has no room for are an error of WebGPU's, not an exception.
+  async #newCache({ stage, kvType: type }: Loaded, capacity: number): Promise<GpuKv> {
+    const { device, Tensor: TensorType } = this.#runtime;
+    device.pushErrorScope("out-of-memory");
+    const cache = new GpuKv(device, TensorType, stage.kv, capacity, type);
+    const error = await device.popErrorScope();
+    if (error === null) return cache;
+    cache.destroy();
+    throw new ShoalError(
+      "resource_exhausted",
+      `the GPU has no room for a KV cache of ${capacity} positions: ${error.message}`,
+    );
   }
 
-  // Kernels are compiled at their first run; that must not fall into someone's first token.
+  // Kernels are compiled at their first run, for few and many rows; that must not fall into
+  // someone's first token.
   async #warmUp(loaded: Loaded): Promise<void> {
     const { stage } = loaded;
-    for (const rows of warmUpRows) {
-      const cache = this.#newCache(stage, rows);
-      const width = widthOf(inputsOf(stage));
-      const input = takesTokens(stage) ? new Int32Array(rows) : new Float32Array(rows * width);
-      try {
-        await this.#compute(loaded, cache, { kv: 0, position: 0, rows, logitRows: [0] }, input);
-      } finally {
-        cache.destroy();
+    const chunk = stage.maxRows;
+    const capacity = Math.min(stage.positions, chunk + fewRows + 1);
+    const cache = await this.#newCache(loaded, capacity);
+    const width = widthOf(inputsOf(stage));
+    let position = 0;
+    try {
+      for (const rows of [chunk, fewRows, 1]) {
+        if (rows > capacity) continue;
+        position = Math.min(position, capacity - rows);
+        cache.truncate(position);
+        const input = takesTokens(stage) ? new Int32Array(rows) : new Float32Array(rows * width);
+        await this.#compute(loaded, cache, { kv: 0, position, rows, logitRows: [0] }, input);
+        position += rows;
       }
+    } finally {
+      cache.destroy();
     }
   }
 

@@ -1,6 +1,7 @@
-// The executor worker of `ort-webgpu`: owns one GPU device and one ONNX Runtime instance. When the
-// device is lost the Worker fails, and its owner starts another: ONNX Runtime works on a new device
-// only when nothing of the old one is left.
+// The executor worker of `ort-webgpu`: owns one GPU device and one ONNX Runtime instance. Calls are
+// answered one after the other (serveCalls): two runs at once would freeze the instance for good.
+// When the device is lost the Worker fails, and its owner starts another: ONNX Runtime works on a
+// new device only when nothing of the old one is left.
 
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 import asyncifyMjsUrl from "onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url";
@@ -12,6 +13,7 @@ import { ShoalError } from "../../core/index.ts";
 import type { StageFiles } from "../executor.ts";
 import { serveCalls, type Port } from "../rpc.ts";
 import type { ExecutorCalls } from "./calls.ts";
+import { openDevice } from "./gpu_device.ts";
 import { OrtWebgpuExecutor } from "./ort_webgpu.ts";
 
 // What the two builds have in common. Their types are those of onnxruntime-common.
@@ -25,8 +27,6 @@ interface Ort {
 
 // Where the browser can suspend WebAssembly, weights are streamed to the GPU as they are read.
 const hasJspi = "Suspending" in WebAssembly;
-
-const features = ["shader-f16", "subgroups", "timestamp-query"] as const;
 
 let executor: Promise<OrtWebgpuExecutor> | undefined;
 
@@ -44,35 +44,15 @@ async function loadOrt(threads: number): Promise<Ort> {
   return ort;
 }
 
-async function openDevice(): Promise<GPUDevice> {
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) {
-    const detail = "this browser gives no WebGPU adapter; use another executor";
-    throw new ShoalError("unimplemented", detail);
-  }
-  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-  const device = await adapter.requestDevice({
-    requiredFeatures: features.filter((feature) => adapter.features.has(feature)),
-    requiredLimits: {
-      maxBufferSize,
-      maxStorageBufferBindingSize,
-      maxComputeWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize,
-      maxComputeInvocationsPerWorkgroup: adapter.limits.maxComputeInvocationsPerWorkgroup,
-      maxComputeWorkgroupSizeX: adapter.limits.maxComputeWorkgroupSizeX,
-      maxStorageBuffersPerShaderStage: adapter.limits.maxStorageBuffersPerShaderStage,
-    },
+// Uncaught, so that the owner hears of it although nothing was asked.
+function fail(detail: string): void {
+  setTimeout(() => {
+    throw new Error(detail);
   });
-  void device.lost.then(({ message }) => {
-    // Uncaught, so that the owner hears of it although nothing was asked.
-    setTimeout(() => {
-      throw new Error(`the GPU device was lost: ${message}`);
-    });
-  });
-  return device;
 }
 
 async function start(threads: number): Promise<OrtWebgpuExecutor> {
-  const [ort, device] = await Promise.all([loadOrt(threads), openDevice()]);
+  const [ort, device] = await Promise.all([loadOrt(threads), openDevice(fail)]);
   const createSession = async (
     { graph, weights }: StageFiles,
     onGpu: string[],
@@ -122,4 +102,5 @@ serveCalls<ExecutorCalls>(self as unknown as Port, {
     return part;
   },
   importKv: async ({ kv, block, part }) => await (await loaded()).importKv(kv, block, part),
+  copyKv: async ({ from, to, positions }) => await (await loaded()).copyKv(from, to, positions),
 });

@@ -84,6 +84,10 @@ export class RemoteExecutor implements Executor {
     await this.#caller().call("importKv", { kv, block, part });
   }
 
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    await this.#caller().call("copyKv", { from, to, positions });
+  }
+
   #caller(): Caller<ExecutorCalls> {
     if (this.#running === undefined) {
       throw new ShoalError("failed_precondition", "no stage is loaded");

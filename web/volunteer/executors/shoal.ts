@@ -2,12 +2,7 @@
 // weights are read from the stage's blobs straight into its memory, one tensor at a time.
 
 import { ShoalError } from "../../core/index.ts";
-import {
-  inputsOf,
-  outputsOf,
-  takesTokens,
-  widthOf,
-} from "../executor.ts";
+import { inputsOf, outputsOf, takesTokens, widthOf } from "../executor.ts";
 import type {
   Executor,
   GroupResult,
@@ -19,13 +14,21 @@ import type {
   Stage,
   StageFiles,
 } from "../executor.ts";
-import { EngineModule, type EngineRow, type ReadWeight } from "./shoal_module.ts";
+import {
+  EngineModule,
+  type EngineRow,
+  type EngineThreads,
+  type ReadWeight,
+  type StageShape,
+} from "./shoal_module.ts";
 
 export interface ShoalRuntime {
-  // shoal_engine_relaxed.wasm where it compiles, else shoal_engine.wasm.
+  // shoal_engine_relaxed*.wasm where it compiles, else shoal_engine*.wasm.
   module: WebAssembly.Module;
-  // Bytes [from, to) of a blob, at once.
-  readBlob(blob: Blob, from: number, to: number): Uint8Array;
+  // For a module of the kind `_threads`.
+  threads?: EngineThreads;
+  // Writes bytes [offset, offset + target.length) of a blob to `target`, at once.
+  readBlob(blob: Blob, offset: number, target: Uint8Array): void;
   // Milliseconds, of any origin.
   now(): number;
 }
@@ -35,8 +38,13 @@ interface Loaded {
   engine: EngineModule;
   hasHead: boolean;
   positionsMax: number;
-  // Of every open cache: how many positions it holds, and the blocks of an import under way.
-  caches: Map<number, { length: number; parts: Map<number, KvPart> }>;
+  caches: Map<number, Cache>;
+}
+
+// How many positions an open cache holds, and the blocks of an import under way.
+interface Cache {
+  length: number;
+  parts: Map<number, KvPart>;
 }
 
 const rowsMax = 4096;
@@ -54,29 +62,27 @@ export class ShoalExecutor implements Executor {
 
   async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
     await this.unload();
-    const engine = await EngineModule.start(this.#runtime.module, this.#reader(files));
+    const { module, threads } = this.#runtime;
     const graph = new Uint8Array(await files.graph.arrayBuffer());
-    const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
-    const width = widthOf(outputsOf(stage, shape.gives_logits));
-    if (
-      shape.takes_tokens !== takesTokens(stage) ||
-      shape.input_width !== widthOf(inputsOf(stage)) ||
-      shape.output_width !== width
-    ) {
-      throw new ShoalError(
-        "invalid_argument",
-        `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
-          `a row, its assignment says ${width}`,
-      );
+    const engine = await EngineModule.start(module, this.#reader(files), threads);
+    try {
+      const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
+      checkShape(stage, shape);
+      const loaded = {
+        ...{ stage, engine, hasHead: shape.gives_logits },
+        ...{ positionsMax: shape.positions_max, caches: new Map() },
+      };
+      warmUp(loaded);
+      this.#loaded = loaded;
+      return { hasHead: shape.gives_logits };
+    } catch (thrown) {
+      engine.stop();
+      throw thrown;
     }
-    const caches: Loaded["caches"] = new Map();
-    const positionsMax = shape.positions_max;
-    this.#loaded = { stage, engine, hasHead: shape.gives_logits, positionsMax, caches };
-    this.#warmUp(this.#loaded);
-    return { hasHead: shape.gives_logits };
   }
 
   async unload(): Promise<void> {
+    this.#loaded?.engine.stop();
     this.#loaded = undefined;
   }
 
@@ -153,12 +159,21 @@ export class ShoalExecutor implements Executor {
     cache.length = to;
   }
 
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    this.#cache(from);
+    await this.rollback(to, 0);
+    const { stage, engine } = this.#stage();
+    if (stage.kv.length === 0) return;
+    engine.importKv(to, 0, positions, engine.exportKv(from, 0, positions).slice());
+    this.#cache(to).length = positions;
+  }
+
   #stage(): Loaded {
     if (this.#loaded === undefined) throw new ShoalError("failed_precondition", "no stage loaded");
     return this.#loaded;
   }
 
-  #cache(kv: number): { length: number; parts: Map<number, KvPart> } {
+  #cache(kv: number): Cache {
     const cache = this.#stage().caches.get(kv);
     if (cache === undefined) throw new ShoalError("not_found", `KV cache ${kv} is not open`);
     return cache;
@@ -171,20 +186,36 @@ export class ShoalExecutor implements Executor {
         throw new ShoalError("not_found", `no bytes of blob ${location} at ${offset}`);
       }
       for (let at = 0; at < target.length; at += pieceBytes) {
-        const end = Math.min(target.length, at + pieceBytes);
-        target.set(this.#runtime.readBlob(blob, offset + at, offset + end), at);
+        const piece = target.subarray(at, Math.min(target.length, at + pieceBytes));
+        this.#runtime.readBlob(blob, offset + at, piece);
       }
     };
   }
+}
 
-  // The first run compiles the kernels; it must not fall into someone's first token.
-  #warmUp({ stage, engine }: Loaded): void {
-    const width = widthOf(inputsOf(stage));
-    const input = takesTokens(stage) ? new Int32Array(1) : new Float32Array(width);
-    engine.open(0, 1);
-    engine.run([{ session: 0, position: 0, wantLogits: true }], input);
-    engine.release(0);
+function checkShape(stage: Stage, shape: StageShape): void {
+  const width = widthOf(outputsOf(stage, shape.gives_logits));
+  if (
+    shape.takes_tokens === takesTokens(stage) &&
+    shape.input_width === widthOf(inputsOf(stage)) &&
+    shape.output_width === width
+  ) {
+    return;
   }
+  throw new ShoalError(
+    "invalid_argument",
+    `the graph of blocks [${stage.first}, ${stage.last}) gives ${shape.output_width} values ` +
+      `a row, its assignment says ${width}`,
+  );
+}
+
+// The first run compiles the kernels; it must not fall into someone's first token.
+function warmUp({ stage, engine }: Loaded): void {
+  const width = widthOf(inputsOf(stage));
+  const input = takesTokens(stage) ? new Int32Array(1) : new Float32Array(width);
+  engine.open(0, 1);
+  engine.run([{ session: 0, position: 0, wantLogits: true }], input);
+  engine.release(0);
 }
 
 function runGroups(
@@ -194,7 +225,9 @@ function runGroups(
 ): GroupResult[] {
   const rows: EngineRow[] = [];
   for (const { kv, position, rows: count, logitRows } of groups) {
-    if (!caches.has(kv)) throw new ShoalError("not_found", `KV cache ${kv} is not open`);
+    const cache = caches.get(kv);
+    if (cache === undefined) throw new ShoalError("not_found", `KV cache ${kv} is not open`);
+    if (stage.kv.length === 0) moveTo(engine, kv, cache, position);
     const wanted = new Set(logitRows);
     for (let i = 0; i < count; ++i) {
       rows.push({ session: kv, position: position + i, wantLogits: wanted.has(i) });
@@ -210,6 +243,13 @@ function runGroups(
     caches.get(kv)!.length = position + count;
     return { ok: true, output: part };
   });
+}
+
+// A stage without layers keeps nothing: it goes on wherever its rows are, as after an import.
+function moveTo(engine: EngineModule, kv: number, cache: Cache, position: number): void {
+  if (position > cache.length) engine.importKv(kv, cache.length, position, new Float32Array(0));
+  if (position < cache.length) engine.rollback(kv, position);
+  cache.length = position;
 }
 
 function runOneByOne(loaded: Loaded, { groups, input }: RunRequest): GroupResult[] {

@@ -2,6 +2,8 @@
 
 import plainUrl from "../../core/shoal_engine.wasm?url";
 import relaxedUrl from "../../core/shoal_engine_relaxed.wasm?url";
+import relaxedThreadsUrl from "../../core/shoal_engine_relaxed_threads.wasm?url";
+import threadsUrl from "../../core/shoal_engine_threads.wasm?url";
 
 import { serveCalls, type Port } from "../rpc.ts";
 import type { ExecutorCalls } from "./calls.ts";
@@ -21,10 +23,34 @@ async function fetchBytes(url: string): Promise<ArrayBuffer> {
 }
 
 // The module with relaxed SIMD where the browser knows its instructions.
-async function compileEngine(): Promise<WebAssembly.Module> {
-  const relaxed = await fetchBytes(relaxedUrl);
-  const bytes = WebAssembly.validate(relaxed) ? relaxed : await fetchBytes(plainUrl);
-  return await WebAssembly.compile(bytes);
+async function compileEngine(relaxed: string, plain: string): Promise<WebAssembly.Module> {
+  const bytes = await fetchBytes(relaxed);
+  return await WebAssembly.compile(
+    WebAssembly.validate(bytes) ? bytes : await fetchBytes(plain),
+  );
+}
+
+// Without isolation no memory is shared: one thread then, whatever was asked for.
+async function startExecutor(threads: number): Promise<ShoalExecutor> {
+  const runtime = {
+    readBlob,
+    now: () => performance.now(),
+  };
+  if (threads <= 1 || !self.crossOriginIsolated) {
+    return new ShoalExecutor({ ...runtime, module: await compileEngine(relaxedUrl, plainUrl) });
+  }
+  return new ShoalExecutor({
+    ...runtime,
+    module: await compileEngine(relaxedThreadsUrl, threadsUrl),
+    threads: { count: threads, create: createThread },
+  });
+}
+
+function createThread(): Worker {
+  return new Worker(new URL("./shoal_thread.worker.ts", import.meta.url), {
+    type: "module",
+    name: "shoal engine thread",
+  });
 }
 
 // Of dedicated workers; the page's types lack it.
@@ -33,13 +59,16 @@ declare class FileReaderSync {
 }
 const reader = new FileReaderSync();
 
+function readBlob(blob: Blob, offset: number, target: Uint8Array): void {
+  const bytes = reader.readAsArrayBuffer(blob.slice(offset, offset + target.length));
+  target.set(new Uint8Array(bytes));
+  // Freed now, where browsers know how: a stage is read faster than they collect.
+  (bytes as ArrayBuffer & { transfer?(length: number): ArrayBuffer }).transfer?.(0);
+}
+
 serveCalls<ExecutorCalls>(self as unknown as Port, {
-  load: async ({ stage, files }) => {
-    executor ??= new ShoalExecutor({
-      module: await compileEngine(),
-      readBlob: (blob, from, to) => new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, to))),
-      now: () => performance.now(),
-    });
+  load: async ({ stage, files, threads }) => {
+    executor ??= await startExecutor(threads);
     return await executor.load(stage, files);
   },
   open: ({ kv, capacity }) => loaded().open(kv, capacity),
@@ -56,4 +85,5 @@ serveCalls<ExecutorCalls>(self as unknown as Port, {
     return part;
   },
   importKv: ({ kv, block, part }) => loaded().importKv(kv, block, part),
+  copyKv: ({ from, to, positions }) => loaded().copyKv(from, to, positions),
 });

@@ -1,6 +1,8 @@
-// shoal_engine.wasm (src/wasm/engine_exports.cc) as a typed object: one stage, one instance.
+// shoal_engine*.wasm (src/wasm/engine_exports.cc) as a typed object: one stage, one instance, and
+// an instance more for every further thread.
 
 import { errorCodeName, ShoalError } from "../../core/index.ts";
+import { startThreads, type CreateThread, type ThreadWorker } from "./shoal_threads.ts";
 
 // What a loaded stage says of itself (engine::StageShape).
 export interface StageShape {
@@ -32,14 +34,28 @@ export interface EngineLimits {
   exact: boolean;
 }
 
+// Threads that take part in the engine's loops, the caller's included. More than one takes a module
+// of the kind `_threads`, and an isolated page.
+export interface EngineThreads {
+  count: number;
+  create: CreateThread;
+}
+
+// The memory of a module with threads, in pages of 64 KiB: as src/wasm/CMakeLists.txt has it, and
+// all that 32 bits address.
+const initialPages = 256;
+const maximumPages = 65_536;
+const stackBytes = 256 * 1024;
+
 interface Exports {
-  memory: WebAssembly.Memory;
+  memory?: WebAssembly.Memory;
   _initialize(): void;
   shoal_abort_message(): number;
   shoal_alloc(bytes: number): number;
   shoal_free(pointer: number): void;
   shoal_result_data(): number;
   shoal_result_bytes(): number;
+  shoal_engine_threads?(threads: number): void;
   shoal_engine_load(
     graph: number,
     bytes: number,
@@ -65,15 +81,23 @@ interface Exports {
 // instance broke; it is unusable then.
 export class EngineModule {
   readonly #exports: Exports;
+  readonly #memory: WebAssembly.Memory;
   readonly #decoder = new TextDecoder();
+  #threads: ThreadWorker[] = [];
 
-  private constructor(exports: Exports) {
+  private constructor(exports: Exports, memory: WebAssembly.Memory) {
     this.#exports = exports;
+    this.#memory = memory;
     exports._initialize();
   }
 
-  static async start(module: WebAssembly.Module, readWeight: ReadWeight): Promise<EngineModule> {
-    let memory: WebAssembly.Memory | undefined;
+  static async start(
+    module: WebAssembly.Module,
+    readWeight: ReadWeight,
+    threads?: EngineThreads,
+  ): Promise<EngineModule> {
+    const isShared = WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory");
+    let memory: WebAssembly.Memory;
     const decoder = new TextDecoder();
     const read = (
       location: number,
@@ -82,8 +106,11 @@ export class EngineModule {
       bytes: number,
       target: number,
     ): number => {
-      const { buffer } = memory!;
-      const name = decoder.decode(new Uint8Array(buffer, location >>> 0, locationBytes));
+      const { buffer } = memory;
+      // Sliced: no text is decoded where other threads might write.
+      const name = decoder.decode(
+        new Uint8Array(buffer, location >>> 0, locationBytes).slice(),
+      );
       try {
         readWeight(name, offset, new Uint8Array(buffer, target >>> 0, bytes >>> 0));
         return 1;
@@ -91,10 +118,26 @@ export class EngineModule {
         return 0;
       }
     };
-    const instance = await WebAssembly.instantiate(module, { shoal: { read_weight: read } });
+    const imports: WebAssembly.Imports = { shoal: { read_weight: read } };
+    if (isShared) {
+      memory = new WebAssembly.Memory({
+        initial: initialPages,
+        maximum: maximumPages,
+        shared: true,
+      });
+      imports["env"] = { memory };
+    }
+    const instance = await WebAssembly.instantiate(module, imports);
     const exports = instance.exports as unknown as Exports;
-    memory = exports.memory;
-    return new EngineModule(exports);
+    memory ??= exports.memory!;
+    const engine = new EngineModule(exports, memory);
+    if (threads !== undefined && isShared) await engine.#startThreads(module, threads);
+    return engine;
+  }
+
+  // Ends its threads; it must not be used any more.
+  stop(): void {
+    for (const thread of this.#threads.splice(0)) thread.terminate();
   }
 
   load(graph: Uint8Array, limits: EngineLimits): StageShape {
@@ -104,7 +147,7 @@ export class EngineModule {
         this.#exports.shoal_engine_load(pointer!, graph.length, rowsMax, kvBytesMax, Number(exact)),
       ),
     );
-    return JSON.parse(this.#decoder.decode(this.#result())) as StageShape;
+    return JSON.parse(this.#decoder.decode(this.#result().slice())) as StageShape;
   }
 
   open(session: number, capacity: number): void {
@@ -147,14 +190,29 @@ export class EngineModule {
     );
   }
 
+  async #startThreads(
+    module: WebAssembly.Module,
+    { count, create }: EngineThreads,
+  ): Promise<void> {
+    const { shoal_alloc: alloc, shoal_engine_threads: setThreads } = this.#exports;
+    const stackTops = Array.from({ length: count - 1 }, () => {
+      const stack = alloc(stackBytes) >>> 0;
+      if (stack === 0) throw new ShoalError("resource_exhausted", "no memory left in the tab");
+      // A stack begins at a multiple of 16.
+      return (stack + stackBytes) & ~15;
+    });
+    this.#threads = await startThreads(create, module, this.#memory, stackTops);
+    setThreads?.(1 + this.#threads.length);
+  }
+
   #floats(): Float32Array {
     const { buffer, byteOffset, byteLength } = this.#result();
     return new Float32Array(buffer, byteOffset, byteLength / 4);
   }
 
   #result(): Uint8Array {
-    const { memory, shoal_result_data: data, shoal_result_bytes: bytes } = this.#exports;
-    return new Uint8Array(memory.buffer, data() >>> 0, bytes() >>> 0);
+    const { shoal_result_data: data, shoal_result_bytes: bytes } = this.#exports;
+    return new Uint8Array(this.#memory.buffer, data() >>> 0, bytes() >>> 0);
   }
 
   #check(code: number): void {
@@ -169,10 +227,10 @@ export class EngineModule {
     const pointers: number[] = [];
     try {
       for (const input of inputs) {
-        const pointer = this.#exports.shoal_alloc(input.length) >>> 0;
+        const pointer = this.#exports.shoal_alloc(Math.max(input.length, 1)) >>> 0;
         if (pointer === 0) throw new ShoalError("resource_exhausted", "no memory left in the tab");
         pointers.push(pointer);
-        new Uint8Array(this.#exports.memory.buffer, pointer, input.length).set(input);
+        new Uint8Array(this.#memory.buffer, pointer, input.length).set(input);
       }
       call(pointers);
     } finally {

@@ -1,11 +1,13 @@
 // The engine in WebAssembly against what it gave natively (tests/golden/engine), to the bit.
 
 import { existsSync, readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 
 import { ShoalError } from "../../core/index.ts";
 import type { RowGroup, Stage } from "../executor.ts";
+import { nodeThreads } from "../testing/node_thread.ts";
 import { ShoalExecutor } from "./shoal.ts";
+import type { CreateThread } from "./shoal_threads.ts";
 
 const at = (path: string): URL => new URL(path, import.meta.url);
 const golden = (format: string, name: string): Buffer =>
@@ -18,6 +20,8 @@ const stage: Stage = {
   last: 3,
   hidden: 64,
   vocab: 0,
+  maxRows: 16,
+  positions: 64,
   kv: [
     { block: 1, heads: 2, head_size: 16 },
     { block: 2, heads: 2, head_size: 16 },
@@ -33,10 +37,25 @@ class Bytes extends Blob {
   }
 }
 
-async function load(module: WebAssembly.Module, format: string): Promise<ShoalExecutor> {
+function readBlob(blob: Blob, offset: number, target: Uint8Array): void {
+  target.set((blob as Bytes).whole.subarray(offset, offset + target.length));
+}
+
+const executors: ShoalExecutor[] = [];
+afterEach(async () => {
+  for (const executor of executors.splice(0)) await executor.unload();
+});
+
+async function load(
+  module: WebAssembly.Module,
+  format: string,
+  count = 1,
+  createThread?: CreateThread,
+): Promise<ShoalExecutor> {
   const executor = new ShoalExecutor({
     module,
-    readBlob: (blob, from, to) => (blob as Bytes).whole.subarray(from, to),
+    ...(createThread && { threads: { count, create: createThread } }),
+    readBlob,
     now: () => performance.now(),
   });
   const loaded = await executor.load(stage, {
@@ -44,6 +63,7 @@ async function load(module: WebAssembly.Module, format: string): Promise<ShoalEx
     weights: new Map([["weights.bin", new Bytes(new Uint8Array(golden(format, "weights.bin")))]]),
   });
   expect(loaded).toEqual({ hasHead: false });
+  executors.push(executor);
   return executor;
 }
 
@@ -62,15 +82,24 @@ const group = (kv: number, position: number, rows: number): RowGroup => ({
   logitRows: [],
 });
 
-for (const name of ["shoal_engine", "shoal_engine_relaxed"]) {
+const create = await nodeThreads();
+
+for (const [name, counts] of [
+  ["shoal_engine", [1]],
+  ["shoal_engine_relaxed", [1]],
+  ["shoal_engine_threads", [1, 2, 5]],
+  ["shoal_engine_relaxed_threads", [1, 2, 5]],
+] as const) {
   const file = at(`../../core/${name}.wasm`);
   const bytes = existsSync(file) ? new Uint8Array(readFileSync(file)) : undefined;
   const runnable = bytes !== undefined && WebAssembly.validate(bytes);
   describe.skipIf(!runnable)(name, async () => {
     const module = runnable ? await WebAssembly.compile(bytes) : (undefined as never);
 
-    it.each(["q4", "q8", "f32"])("has the native bits: %s", async (format) => {
-      const executor = await load(module, format);
+    it.each(
+      ["q4", "q8", "f32"].flatMap((format) => counts.map((count) => [format, count] as const)),
+    )("has the native bits: %s, %d threads", async (format, count) => {
+      const executor = await load(module, format, count, create);
       const input = floats(golden(format, "input.f32"));
       const expected = floats(golden(format, "expected.f32"));
       await executor.open(1, 32);
@@ -100,6 +129,19 @@ for (const name of ["shoal_engine", "shoal_engine_relaxed"]) {
       expect((await run(executor, [group(2, 8, 1)], last))[0]).toEqual(expected.slice(8 * 64));
     });
 
+    it("copies the beginning of a cache, over whatever was there", async () => {
+      const executor = await load(module, "q4");
+      const input = floats(golden("q4", "input.f32"));
+      const expected = floats(golden("q4", "expected.f32"));
+      for (const kv of [1, 2]) await executor.open(kv, 32);
+      await run(executor, [group(1, 0, 8)], input.slice(0, 8 * 64));
+      await run(executor, [group(2, 0, 3)], input.slice(64, 4 * 64));
+      await executor.copyKv(1, 2, 5);
+      const rest = await run(executor, [group(2, 5, 4)], input.slice(5 * 64, 9 * 64));
+      expect(rest[0]).toEqual(expected.slice(5 * 64, 9 * 64));
+      await expect(executor.copyKv(1, 2, 9)).rejects.toThrow();
+    });
+
     it("fails group by group", async () => {
       const executor = await load(module, "q4");
       await executor.open(1, 32);
@@ -113,10 +155,45 @@ for (const name of ["shoal_engine", "shoal_engine_relaxed"]) {
       await expect(executor.exportKv(1, 1, 0, 1)).rejects.toThrow("not open");
     });
 
+    it.skipIf(counts.length === 1)("works with the threads that it gets", async () => {
+      let asked = 0;
+      const failing: CreateThread = () => {
+        if (++asked % 2 === 0) throw new Error("no more");
+        return create();
+      };
+      const executor = await load(module, "q4", 5, failing);
+      expect(asked).toBe(4);
+      await executor.open(1, 32);
+      const output = await run(executor, [group(1, 0, 9)], floats(golden("q4", "input.f32")));
+      expect(output[0]).toEqual(floats(golden("q4", "expected.f32")));
+    });
+
+    it.skipIf(counts.length === 1)("breaks as a whole when one of its threads does", async () => {
+      const broken: CreateThread = () => {
+        let broke: (() => void) | undefined;
+        let ready = (): void => {};
+        return {
+          postMessage: (message) => {
+            if (broke !== undefined) return broke();
+            const { memory } = message as { memory: WebAssembly.Memory };
+            const imports = { env: { memory }, shoal: { read_weight: () => 0 } };
+            const { exports } = new WebAssembly.Instance(module, imports);
+            broke = exports["shoal_thread_broke"] as () => void;
+            ready();
+          },
+          terminate: () => {},
+          addEventListener: (type, listener) => {
+            if (type === "message") ready = () => listener(new Event("message"));
+          },
+        };
+      };
+      await expect(load(module, "q4", 2, broken)).rejects.toThrow(WebAssembly.RuntimeError);
+    });
+
     it("refuses a stage without its weights", async () => {
       const executor = new ShoalExecutor({
         module,
-        readBlob: (blob, from, to) => (blob as Bytes).whole.subarray(from, to),
+        readBlob,
         now: () => 0,
       });
       const graph = new Blob([new Uint8Array(golden("q4", "model.onnx"))]);

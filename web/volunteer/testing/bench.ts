@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import type { Assign, Bodies, Core, Frame, FrameOf, Kind, StageFile } from "../../core/index.ts";
 import { MemoryBlobs, type BlobSource } from "../blobs.ts";
 import type { Socket, SocketHandlers } from "../link.ts";
-import type { VolunteerEvent, VolunteerOptions, VolunteerState } from "../messages.ts";
+import type { VolunteerEvent, ChosenOptions, VolunteerState } from "../messages.ts";
 import { VolunteerNode } from "../node.ts";
 import { FakeExecutor } from "./fake_executor.ts";
 
@@ -45,7 +45,7 @@ export class Bench {
   readonly node: VolunteerNode;
   nowMs = 0;
 
-  constructor(core: Core, options: Partial<VolunteerOptions> = {}) {
+  constructor(core: Core, options: Partial<ChosenOptions> = {}) {
     this.core = core;
     const origin: BlobSource = {
       fetch: async (file, signal, onBytes) => {
@@ -63,6 +63,7 @@ export class Bench {
       executor: this.executor,
       newExecutor: () => new FakeExecutor(9),
       blobs: new MemoryBlobs(origin),
+      measures: [],
       openSocket: (handlers) => {
         const socket = new BenchSocket(handlers, (bytes) => this.frames.push(core.decode(bytes)));
         this.sockets.push(socket);

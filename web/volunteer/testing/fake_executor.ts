@@ -16,6 +16,8 @@ export class FakeExecutor implements Executor {
   stage: Stage | undefined;
   // Positions that each open KV cache holds.
   readonly lengths = new Map<number, number>();
+  // By "cache block".
+  readonly imported = new Map<string, KvPart>();
   readonly log: string[] = [];
   // The last block of the whole model.
   readonly head: number;
@@ -83,11 +85,21 @@ export class FakeExecutor implements Executor {
     this.lengths.delete(kv);
   }
 
-  async exportKv(): Promise<KvPart> {
-    throw new ShoalError("unimplemented", "not in this test");
+  // What was imported, or else the block and each position.
+  async exportKv(kv: number, block: number, from: number, to: number): Promise<KvPart> {
+    const given = this.imported.get(`${kv} ${block}`);
+    if (given !== undefined) return given;
+    const keys = Float32Array.from({ length: 2 * (to - from) }, (_, i) => 100 * block + from + i);
+    return { from, to, keys, values: keys.map((key) => -key) };
   }
 
-  async importKv(): Promise<void> {
-    throw new ShoalError("unimplemented", "not in this test");
+  async importKv(kv: number, block: number, part: KvPart): Promise<void> {
+    this.imported.set(`${kv} ${block}`, part);
+    this.lengths.set(kv, part.to);
+  }
+
+  async copyKv(from: number, to: number, positions: number): Promise<void> {
+    if ((this.lengths.get(from) ?? 0) < positions) throw new ShoalError("out_of_range", "shorter");
+    this.lengths.set(to, positions);
   }
 }
