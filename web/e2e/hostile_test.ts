@@ -140,7 +140,7 @@ function lie(liar: Liar): void {
   };
 }
 
-it("a stage that sends rubbish fails the answer with a clear error, and only that", async () => {
+it("a stage that sends rubbish changes no answer: it is made without, or fails clearly", async () => {
   coordinator = await Coordinator.start(folder, "--stages", "2");
   const liar = await Liar.connect(coordinator.url, core);
   lie(liar);
@@ -148,7 +148,9 @@ it("a stage that sends rubbish fails the answer with a clear error, and only tha
   tabs.push(await Tab.lend(coordinator.url));
   await coordinator.untilReady();
   const asked = completeIds(coordinator.client, prompt.prompt_ids, { maxTokens: 4 });
-  await expect(asked).rejects.toThrow(/finite|token|volunteer/);
+  const outcome = await asked.catch((error: unknown) => error as Error);
+  if (outcome instanceof Error) expect(outcome.message).toMatch(/finite|token|volunteer/);
+  else expect(outcome).toEqual(prompt.greedy_ids.slice(0, 4));
   liar.close();
   tabs.push(await Tab.lend(coordinator.url));
   await coordinator.untilStatus(
