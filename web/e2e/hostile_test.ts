@@ -140,7 +140,7 @@ function lie(liar: Liar): void {
   };
 }
 
-it("a stage that sends rubbish changes no answer: it is made without, or fails clearly", async () => {
+it("a stage that sends rubbish changes no answer: made without it, or failed", async () => {
   coordinator = await Coordinator.start(folder, "--stages", "2");
   const liar = await Liar.connect(coordinator.url, core);
   lie(liar);
