@@ -6,7 +6,8 @@ import { OrtCpuExecutor } from "../../volunteer/executors/ort_cpu.ts";
 import { blockCount, stage, type StageFolder } from "./shoal.ts";
 
 // A stage with the session 1.
-export async function load({ folder, graph, ...shape }: StageFolder): Promise<OrtCpuExecutor> {
+export async function load(described: StageFolder): Promise<OrtCpuExecutor> {
+  const { folder, graph, first, last, hidden, vocab, positions, kv } = described;
   const executor = new OrtCpuExecutor({
     // Weights lie beside the graph.
     createSession: () => ort.InferenceSession.create(`${folder}/${graph}`),
@@ -14,8 +15,8 @@ export async function load({ folder, graph, ...shape }: StageFolder): Promise<Or
     now: () => performance.now(),
   });
   const files = { graph: new Blob(), weights: new Map() };
-  await executor.load({ ...shape, maxRows: shape.positions }, files);
-  await executor.open(1, shape.positions);
+  await executor.load({ first, last, hidden, vocab, positions, kv, maxRows: positions }, files);
+  await executor.open(1, positions);
   return executor;
 }
 
