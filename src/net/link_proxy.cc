@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/str_cat.h"
+#include "net/acceptor.h"
 #include "net/event_loop_impl.h"
 #include "net/link_pipe.h"
 #include "net/transport.h"
@@ -18,8 +19,6 @@ namespace shoal::net {
 namespace {
 
 using tcp = asio::ip::tcp;
-
-constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
 // Both directions of one connection. `on_done` is called once, when nothing more will happen.
 class LinkConnection : public std::enable_shared_from_this<LinkConnection> {
@@ -130,8 +129,6 @@ struct LinkProxy::Impl : std::enable_shared_from_this<LinkProxy::Impl> {
   Impl(EventLoop& event_loop, LinkProxyOptions given)
       : loop(event_loop),
         options(std::move(given)),
-        acceptor(loop.impl().context),
-        pause(loop.impl().context),
         ways{LinkWay{links::Shaper(options.up, 2 * options.seed), options.buffer_bytes,
                      options.queue},
              LinkWay{links::Shaper(options.down, 2 * options.seed + 1), options.buffer_bytes,
@@ -144,39 +141,10 @@ struct LinkProxy::Impl : std::enable_shared_from_this<LinkProxy::Impl> {
     if (error) {
       return Fail(Code::kNotFound, StrCat(options.to_host, " has no address: ", error.message()));
     }
-    const std::string host = options.host == "localhost" ? "127.0.0.1" : options.host;
-    const asio::ip::address address = asio::ip::make_address(host, error);
-    if (error) {
-      return Fail(Code::kInvalidArgument, StrCat("not an address to listen on: ", options.host));
-    }
-    const tcp::endpoint endpoint(address, options.port);
-    acceptor.open(endpoint.protocol(), error);
-    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-    if (error) {
-      const std::string where = StrCat("cannot listen on ", options.host, ":", options.port);
-      return std::unexpected(ErrorFrom(error, where));
-    }
-    port = acceptor.local_endpoint(error).port();
-    return {};
-  }
-
-  void Accept() {
-    acceptor.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
-      if (!self->acceptor.is_open()) return;
-      if (error) return self->AcceptLater();
-      self->OnAccept(std::move(socket));
-      self->Accept();
+    acceptor = std::make_shared<Acceptor>(loop, [weak = weak_from_this()](auto socket) {
+      if (const auto self = weak.lock()) self->OnAccept(std::move(socket));
     });
-  }
-
-  // Out of descriptors, most likely: others end, and the next attempt succeeds.
-  void AcceptLater() {
-    pause.expires_after(kAcceptPause);
-    pause.async_wait([self = shared_from_this()](error_code error) {
-      if (!error && self->acceptor.is_open()) self->Accept();
-    });
+    return acceptor->Listen(options.host, options.port);
   }
 
   void OnAccept(tcp::socket socket) {
@@ -198,10 +166,8 @@ struct LinkProxy::Impl : std::enable_shared_from_this<LinkProxy::Impl> {
 
   EventLoop& loop;
   const LinkProxyOptions options;
-  tcp::acceptor acceptor;
-  asio::steady_timer pause;
+  std::shared_ptr<Acceptor> acceptor;
   tcp::resolver::results_type target;
-  uint16_t port = 0;
   std::array<LinkWay, 2> ways;
   std::unordered_set<std::shared_ptr<LinkConnection>> connections;
   uint64_t accepted = 0;
@@ -210,20 +176,18 @@ struct LinkProxy::Impl : std::enable_shared_from_this<LinkProxy::Impl> {
 Result<std::unique_ptr<LinkProxy>> LinkProxy::Listen(EventLoop& loop, LinkProxyOptions options) {
   auto impl = std::make_shared<Impl>(loop, std::move(options));
   RETURN_IF_ERROR(impl->Open());
-  impl->Accept();
+  impl->acceptor->Start();
   return std::unique_ptr<LinkProxy>(new LinkProxy(std::move(impl)));
 }
 
 LinkProxy::LinkProxy(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 LinkProxy::~LinkProxy() {
-  error_code ignored;
-  impl_->acceptor.close(ignored);
-  impl_->pause.cancel();
+  impl_->acceptor->Close();
   impl_->Reset();
 }
 
-uint16_t LinkProxy::port() const { return impl_->port; }
+uint16_t LinkProxy::port() const { return impl_->acceptor->port(); }
 
 LinkCounters LinkProxy::counters() const {
   const auto& [up, down] = impl_->ways;
