@@ -140,17 +140,14 @@ function lie(liar: Liar): void {
   };
 }
 
-it("a stage that sends rubbish changes no answer: made without it, or failed", async () => {
+it("a stage that sends rubbish is dropped, and the answer is made without it", async () => {
   coordinator = await Coordinator.start(folder, "--stages", "2");
   const liar = await Liar.connect(coordinator.url, core);
   lie(liar);
   await liar.join(memory);
   tabs.push(await Tab.lend(coordinator.url));
   await coordinator.untilReady();
-  const asked = completeIds(coordinator.client, prompt.prompt_ids, { maxTokens: 4 });
-  const outcome = await asked.catch((error: unknown) => error as Error);
-  if (outcome instanceof Error) expect(outcome.message).toMatch(/finite|token|volunteer/);
-  else expect(outcome).toEqual(prompt.greedy_ids.slice(0, 4));
+  await answers();
   liar.close();
   tabs.push(await Tab.lend(coordinator.url));
   await coordinator.untilStatus(
