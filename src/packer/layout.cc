@@ -44,8 +44,7 @@ store::Block BlockFacts(const model::Architecture& arch, uint32_t index) {
                : arch.IsLayer(index) ? store::BlockKind::kLayer
                                      : store::BlockKind::kHead;
   if (arch.IsLayer(index)) {
-    const uint32_t size = arch.latent ? arch.latent->cached_size() : arch.attention.head_size;
-    block.kv = store::KvShape{arch.attention.kv_heads, size};
+    block.kv = store::KvShape{arch.attention.kv_heads, arch.HeadLayoutOf(index).size};
   }
   const model::BlockCosts costs = model::CostsOf(arch, index);
   block.params = costs.params;
