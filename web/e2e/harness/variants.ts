@@ -424,8 +424,16 @@ export const variants: Variant[] = [
     },
   },
   {
-    what: "gpt2: heads of 12, n_inner, one layer",
-    config: { ...gpt2, n_embd: 60, n_head: 5, n_inner: 100, n_layer: 1 },
+    what: "gpt2: heads of 12, n_inner, one layer, untied, scores as they are",
+    config: {
+      ...gpt2,
+      n_embd: 60,
+      n_head: 5,
+      n_inner: 100,
+      n_layer: 1,
+      tie_word_embeddings: false,
+      scale_attn_weights: false,
+    },
   },
   {
     what: "gpt2: heads of 25, whole blocks of 32 nowhere",

@@ -21,6 +21,9 @@ export class Gpt2 {
     from.add("transformer.wte.weight", [config.vocab_size, hidden], 1);
     from.add("transformer.wpe.weight", [from.number("n_positions", 0), hidden], 1);
     this.#addNorm("transformer.ln_f");
+    if (config["tie_word_embeddings"] === false) {
+      from.add("lm_head.weight", [config.vocab_size, hidden], 0.6);
+    }
     for (let layer = 0; layer < this.#layers; ++layer) {
       const at = `transformer.h.${layer}.`;
       this.#addNorm(`${at}ln_1`);
@@ -74,6 +77,8 @@ export class Gpt2 {
     const keys = Array.from({ length: this.#layers }, () => [] as Vector[][]);
     const values = Array.from({ length: this.#layers }, () => [] as Vector[][]);
     const size = hidden / this.#heads;
+    const scale = this.#from.config["scale_attn_weights"] === false ? 1 : 1 / Math.sqrt(size);
+    const head = this.#from.has("lm_head.weight") ? this.#from.values("lm_head.weight") : table;
     const out: number[] = [];
     ids.forEach((id, position) => {
       let x = plus(row(table, id), row(places, position));
@@ -85,7 +90,7 @@ export class Gpt2 {
         values[layer]!.push(cut(row(all, 2), size));
         const attended = queries.flatMap((query, h) => {
           const ofHead = (rows: Vector[][]): Vector[] => rows.map((heads) => heads[h]!);
-          const how = { scale: 1 / Math.sqrt(size), window: Infinity };
+          const how = { scale, window: Infinity };
           return [...attend(query, ofHead(keys[layer]!), ofHead(values[layer]!), how)];
         });
         x = plus(x, this.#apply(`${at}attn.c_proj`, Float64Array.from(attended)));
@@ -94,7 +99,7 @@ export class Gpt2 {
       }
       const last = this.#norm("transformer.ln_f", x);
       for (let token = 0; token < this.#from.config.vocab_size; ++token) {
-        out.push(row(table, token).reduce((sum, value, i) => sum + value * last[i]!, 0));
+        out.push(row(head, token).reduce((sum, value, i) => sum + value * last[i]!, 0));
       }
     });
     return Float64Array.from(out);
