@@ -28,6 +28,7 @@ constexpr Operator kOperators[] = {
     {"", "MatMul", PlanMatMul},
     {"", "Max", PlanMax},
     {"", "Mul", PlanMul},
+    {"", "Pad", PlanPad},
     {"", "ReduceSum", PlanReduceSum},
     {"", "Reshape", PlanReshape},
     {"", "ScatterElements", PlanScatterElements},

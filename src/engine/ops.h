@@ -126,6 +126,7 @@ Result<PlannedNode> PlanReshape(const NodeContext& context);
 Result<PlannedNode> PlanTranspose(const NodeContext& context);
 Result<PlannedNode> PlanConcat(const NodeContext& context);
 Result<PlannedNode> PlanSlice(const NodeContext& context);
+Result<PlannedNode> PlanPad(const NodeContext& context);
 Result<PlannedNode> PlanAttention(const NodeContext& context);
 Result<PlannedNode> PlanMatMulNBits(const NodeContext& context);
 Result<PlannedNode> PlanGatherBlockQuantized(const NodeContext& context);

@@ -173,6 +173,30 @@ class SliceStep : public Step {
   ValueId out_;
 };
 
+// Rows of `width` values, each with zeros after them.
+class PadStep : public Step {
+ public:
+  PadStep(ValueId x, Extent rows, size_t width, size_t zeros, ValueId out)
+      : x_(x), rows_(rows), width_(width), zeros_(zeros), out_(out) {}
+
+  void Run(RunFrame& frame) const override {
+    const float* from = frame.data[x_];
+    float* to = frame.data[out_];
+    const size_t rows = rows_.In(frame.counts);
+    for (size_t row = 0; row < rows; ++row, from += width_) {
+      to = std::copy_n(from, width_, to);
+      to = std::fill_n(to, zeros_, 0.0f);
+    }
+  }
+
+ private:
+  ValueId x_;
+  Extent rows_;
+  size_t width_;
+  size_t zeros_;
+  ValueId out_;
+};
+
 // The one number that a constant input of Slice must hold.
 Result<int64_t> OneInt(const NodeContext& context, size_t index) {
   ASSIGN_OR_RETURN(const Weight* weight, context.Constant(index));
@@ -325,6 +349,30 @@ Result<PlannedNode> PlanSlice(const NodeContext& context) {
   planned.shape[axis].factor = static_cast<uint64_t>(end - begin);
   planned.step = std::make_unique<SliceStep>(x->id, x->shape, axis, static_cast<size_t>(begin),
                                              static_cast<size_t>(end - begin), context.output);
+  return planned;
+}
+
+Result<PlannedNode> PlanPad(const NodeContext& context) {
+  RETURN_IF_ERROR(context.Expect(2, 2, 1, {"mode"}));
+  ASSIGN_OR_RETURN(const std::string mode, context.Text("mode", "constant"));
+  ASSIGN_OR_RETURN(const Value* x, context.Computed(0));
+  ASSIGN_OR_RETURN(const Weight* weight, context.Constant(1));
+  ASSIGN_OR_RETURN(const std::vector<int64_t> pads, WeightTable::AsInts(*weight));
+  if (pads.size() != 2 * x->shape.size()) {
+    return Invalid(StrCat(pads.size(), " pads for ", x->shape.size(), " dims"));
+  }
+  const auto others = std::span(pads).first(pads.size() - 1);
+  constexpr int64_t kPadMax = 1 << 20;
+  if (mode != "constant" || pads.back() < 0 || pads.back() > kPadMax ||
+      std::ranges::any_of(others, [](int64_t pad) { return pad != 0; })) {
+    return Unsupported("pads with anything but zeros at the end of the last dim");
+  }
+  ASSIGN_OR_RETURN(const RowsOf rows, SplitLastDim(x->shape));
+  const auto zeros = static_cast<size_t>(pads.back());
+  PlannedNode planned;
+  planned.shape = x->shape;
+  planned.shape.back().factor += zeros;
+  planned.step = std::make_unique<PadStep>(x->id, rows.rows, rows.width, zeros, context.output);
   return planned;
 }
 

@@ -74,6 +74,16 @@ TEST(Plan, RunsConcatSliceAndReshape) {
   EXPECT_EQ(RunSmall(model), (std::vector<float>{3, 4, 1, 2, 7, 8, 5, 6}));
 }
 
+TEST(Plan, PadsEveryRow) {
+  const Model model = Small({MakeNode("Reshape", "pairs", {"hidden.1", "to_pairs"}, {"p"}),
+                             MakeNode("Pad", "pad", {"p", "pads"}, {"q"}),
+                             MakeNode("Reshape", "flat", {"q", "to_rows"}, {"hidden.2"})},
+                            {Ints("to_pairs", {0, 0, 2, 2}), Ints("pads", {0, 0, 0, 0, 0, 0, 0, 1}),
+                             Ints("to_rows", {0, 0, 6})},
+                            6);
+  EXPECT_EQ(RunSmall(model), (std::vector<float>{1, 2, 0, 3, 4, 0, 5, 6, 0, 7, 8, 0}));
+}
+
 TEST(Plan, RunsConstantsOnEitherSideAndTransposedRows) {
   const Model model = Small(
       {MakeNode("Mul", "scale", {"ten", "hidden.1"}, {"m"}),
@@ -151,6 +161,9 @@ TEST(Plan, RefusesWhatWouldMixRows) {
       {{MakeNode("Slice", "s", {"hidden.1", "zero", "one", "one"}, {"hidden.2"})},
        {Ints("zero", {0}), Ints("one", {1})},
        "slices [1, rows, 4] along the dim that grows"},
+      {{MakeNode("Pad", "p", {"hidden.1", "pads"}, {"hidden.2"})},
+       {Ints("pads", {0, 0, 0, 0, 1, 0})},
+       "anything but zeros at the end of the last dim"},
       {{MakeNode("Concat", "c", {"hidden.1", "hidden.1"}, {"hidden.2"}, {{"axis", int64_t{1}}})},
        {},
        "cannot join [1, rows, 4] and [1, rows, 4] along axis 1"},

@@ -93,12 +93,6 @@ Status ReadLatent(const JsonObject& config, Architecture& arch) {
   ASSIGN_OR_RETURN(latent.nope_size, config.Uint("qk_nope_head_dim", 1, 1024));
   ASSIGN_OR_RETURN(latent.rope_size, config.Uint("qk_rope_head_dim", 1, 1024));
   ASSIGN_OR_RETURN(latent.value_size, config.Uint("v_head_dim", 1, 1024));
-  if (latent.cached_size() % 16 != 0) {
-    return Unsupported(
-        config, "kv_lora_rank",
-        StrCat(latent.kv_rank, " and qk_rope_head_dim ", latent.rope_size, " make a key of ",
-               latent.cached_size(), " values; only multiples of 16 are supported"));
-  }
   arch.attention.head_size = latent.nope_size + latent.rope_size;
   arch.attention.kv_heads = 1;  // As it is cached.
   ASSIGN_OR_RETURN(arch.attention.interleaved, config.BoolOr("rope_interleave", true));
@@ -129,17 +123,7 @@ Status ReadAttention(const JsonObject& config, const Family& family, Architectur
 Status ReadRotation(const JsonObject& config, const Family& family, Architecture& arch) {
   if (family.learned_positions) return {};
   const uint32_t head_size = arch.latent ? arch.latent->rope_size : arch.attention.head_size;
-  // ONNX Runtime's GroupQueryAttention rotates no others.
-  constexpr std::string_view kMultiple = "; only multiples of 16 are supported";
-  if (!arch.latent && head_size % 16 != 0) {
-    return Unsupported(config, "head_dim", StrCat("a head of ", head_size, " values", kMultiple));
-  }
   ASSIGN_OR_RETURN(arch.ropes, ReadRopes(config, arch.positions, head_size));
-  if (arch.ropes[0].dims % 16 != 0) {
-    return Unsupported(
-        config, "head_dim",
-        StrCat(arch.ropes[0].dims, " of ", head_size, " values of a head turn", kMultiple));
-  }
   for (Layer& layer : arch.layer_kinds) {
     layer.rope = layer.window != 0 && arch.ropes.size() > 1 ? 1 : 0;
   }
@@ -294,6 +278,20 @@ Status ChooseMixtureLayers(const JsonObject& config, const Family& family, Archi
 }
 
 }  // namespace
+
+HeadLayout Architecture::HeadLayoutOf(uint32_t block) const {
+  // What ONNX Runtime's GroupQueryAttention takes: heads that do not turn may be narrower.
+  constexpr uint32_t kStillMultiple = 8;
+  const Layer& layer = LayerOf(block);
+  HeadLayout layout;
+  layout.values = latent ? latent->cached_size() : attention.head_size;
+  layout.turning = layer.rope ? ropes[*layer.rope].dims : 0;
+  layout.turning_room = layer.rope ? TurningRoom(ropes[*layer.rope]) : 0;
+  const uint32_t multiple = ropes.empty() ? kStillMultiple : kTurningMultiple;
+  const uint32_t used = layout.values - layout.turning + layout.turning_room;
+  layout.size = (used + multiple - 1) / multiple * multiple;
+  return layout;
+}
 
 std::string SupportedFamilies() {
   std::string names;

@@ -124,6 +124,19 @@ struct Layer {
   bool operator==(const Layer&) const = default;
 };
 
+// How one head's queries and keys lie before GroupQueryAttention and in its cache: the values that
+// turn, then the others, then zeros. Where the values that turn need room, zeros follow each half
+// of them, whose pairs lie in both halves, or, if neighbours turn, all of them. Zeros add nothing
+// to a score, and a head's result has zeros in their place.
+struct HeadLayout {
+  uint32_t values = 0;        // That are no padding.
+  uint32_t turning = 0;       // The first of them, and
+  uint32_t turning_room = 0;  // what they take up with zeros.
+  uint32_t size = 0;          // All that is cached.
+
+  bool IsPadded() const { return size != values; }
+};
+
 // A decoder. Blocks: 0 is the embedding, 1..layers the layers, layers + 1 the final norm and head.
 struct Architecture {
   std::string family;  // config.json's model_type.
@@ -153,6 +166,8 @@ struct Architecture {
   uint32_t block_count() const { return layers + 2; }
   bool IsLayer(uint32_t block) const { return block >= 1 && block <= layers; }
   const Layer& LayerOf(uint32_t block) const { return layer_kinds[block - 1]; }
+  // Of a layer's block; with latent attention, of the one key that all heads share.
+  HeadLayout HeadLayoutOf(uint32_t block) const;
 };
 
 inline constexpr uint32_t kMaxLayers = 1024;

@@ -116,7 +116,7 @@ TEST(Architecture, RefusesWhatCannotBeRight) {
       {"num_attention_heads", "0", "num_attention_heads"},
       {"num_key_value_heads", "3", "does not divide"},
       {"num_key_value_heads", "8", "num_key_value_heads"},
-      {"head_dim", "15", "multiples of 16"},
+      {"head_dim", "15", "an even number"},
       {"hidden_act", "\"relu\"", "supported: silu, gelu"},
       {"rms_norm_eps", "0", "rms_norm_eps"},
       {"model_type", "\"llama\", \"model_type\": \"llama\"", "occurs twice"},

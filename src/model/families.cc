@@ -104,7 +104,9 @@ constexpr Mixture kGptOssMixture = {
     .router_bias = true, .bias = true, .alpha = 1.702, .offset = 1, .limit = 7};
 constexpr Mixture kDeepSeekMixture = {.scores = Scores::kSigmoid, .correction_bias = true};
 
-Status FinishGpt2(const JsonObject& config, Architecture&) {
+Status FinishGpt2(const JsonObject& config, Architecture& arch) {
+  ASSIGN_OR_RETURN(const bool scaled, config.BoolOr("scale_attn_weights", true));
+  if (!scaled) arch.attention.scale = 1;
   for (const char* name : {"scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"}) {
     ASSIGN_OR_RETURN(const bool on, config.BoolOr(name, false));
     if (on) return Fail(Code::kUnimplemented, StrCat("config.json: ", name, " is not supported"));

@@ -238,17 +238,24 @@ std::vector<double> RopeFrequencies(const Rope& rope, uint32_t positions) {
   return frequencies;
 }
 
+uint32_t TurningRoom(const Rope& rope) {
+  return (rope.dims + kTurningMultiple - 1) / kTurningMultiple * kTurningMultiple;
+}
+
 RopeTables MakeRopeTables(const Rope& rope, uint32_t positions) {
   const std::vector<double> frequencies = RopeFrequencies(rope, positions);
+  const size_t pairs = TurningRoom(rope) / 2;
   RopeTables tables;
-  tables.cos.reserve(size_t{positions} * frequencies.size());
-  tables.sin.reserve(size_t{positions} * frequencies.size());
+  tables.cos.reserve(positions * pairs);
+  tables.sin.reserve(positions * pairs);
   for (uint32_t position = 0; position < positions; ++position) {
     for (const double frequency : frequencies) {
       const double angle = position * frequency;
       tables.cos.push_back(static_cast<float>(std::cos(angle) * rope.magnitude));
       tables.sin.push_back(static_cast<float>(std::sin(angle) * rope.magnitude));
     }
+    tables.cos.resize((position + 1) * pairs, 1);
+    tables.sin.resize((position + 1) * pairs, 0);
   }
   return tables;
 }

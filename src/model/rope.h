@@ -55,7 +55,14 @@ Result<double> ReadLatentScale(const JsonObject& config);
 // `positions`.
 std::vector<double> RopeFrequencies(const Rope& rope, uint32_t positions);
 
-// Row-major [positions, rope.dims / 2], computed in double and rounded once.
+// ONNX Runtime's GroupQueryAttention turns a multiple of so many values of a head.
+inline constexpr uint32_t kTurningMultiple = 16;
+
+// The values of a head that a kernel turns: rope.dims, rounded up. The ones beyond, zeros, turn by
+// nothing.
+uint32_t TurningRoom(const Rope& rope);
+
+// Row-major [positions, TurningRoom(rope) / 2], computed in double and rounded once.
 struct RopeTables {
   std::vector<float> cos;
   std::vector<float> sin;

@@ -149,5 +149,20 @@ TEST(RopeTables, AreCosinesAndSinesOfTheAngles) {
   }
 }
 
+// A kernel that turns 16 values turns the six beyond ten by nothing.
+TEST(RopeTables, TurnNothingBeyondTheirDims) {
+  const Rope rope{.dims = 10};
+  const RopeTables tables = MakeRopeTables(rope, 3);
+  ASSERT_EQ(tables.cos.size(), 3u * 8);
+  ASSERT_EQ(tables.sin.size(), 3u * 8);
+  EXPECT_NEAR(tables.cos[2 * 8 + 4], std::cos(2 / std::pow(10000.0, 0.8)), 1e-7);
+  for (uint32_t position = 0; position < 3; ++position) {
+    for (uint32_t i = 5; i < 8; ++i) {
+      EXPECT_EQ(tables.cos[position * 8 + i], 1);
+      EXPECT_EQ(tables.sin[position * 8 + i], 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace shoal::model

@@ -335,7 +335,7 @@ BlockCosts CostsOf(const Architecture& arch, uint32_t block) {
   }
   if (arch.IsLayer(block)) {
     const Attention& attention = arch.attention;
-    const uint64_t key = arch.latent ? arch.latent->cached_size() : attention.head_size;
+    const uint64_t key = arch.HeadLayoutOf(block).size;
     // A multiplication and an addition for every value of a key, and again of a value.
     costs.attention_flops_per_position = uint64_t{4} * attention.heads * key;
     costs.kv_values_per_token = uint64_t{2} * attention.kv_heads * key;

@@ -94,13 +94,51 @@ TEST(NarrowToF16, ConvertsConstantsAndLeavesIntegers) {
   EXPECT_EQ(narrow->graph.initializers[4], Layer().graph.initializers[4]);
 }
 
+// A router behind the layer: hidden.2 -> product with what is stored in float16 -> Softmax, which
+// floors its weights, and hidden.3, which is scaled by the first of them.
+Model Routed() {
+  Model model = Layer();
+  Graph& graph = model.graph;
+  graph.outputs = {Value("hidden.3", DType::kF32, HiddenDims(4)),
+                   Value("hidden.weights", DType::kF32, HiddenDims(2))};
+  graph.value_info.push_back(Value("scores", DType::kF32, HiddenDims(2)));
+  graph.initializers.push_back(External("router", DType::kF16, {4, 2}));
+  graph.initializers.push_back(Floats("tiny", {}, {1e-37f}));
+  const int64_t to_f32 = static_cast<int64_t>(DType::kF32);
+  const std::vector<Node> more = {
+      MakeNode("Cast", "rc", {"router"}, {"router.wide"}, {{"to", to_f32}}),
+      MakeNode("MatMul", "rm", {"hidden.2", "router.wide"}, {"logits"}),
+      MakeNode("Softmax", "rs", {"logits"}, {"scores"}),
+      MakeNode("Max", "rf", {"scores", "tiny"}, {"hidden.weights"}),
+      MakeNode("ReduceSum", "first", {"scores", "axis"}, {"sum"}),
+      MakeNode("Mul", "scaled", {"hidden.2", "sum"}, {"hidden.3"})};
+  graph.initializers.push_back(Ints("axis", {-1}));
+  graph.nodes.insert(graph.nodes.end(), more.begin(), more.end());
+  return model;
+}
+
+TEST(NarrowToF16, RoutesInFloat32) {
+  const Result<Model> narrow = NarrowToF16(Routed(), IsHidden);
+  ASSERT_TRUE(narrow) << narrow.error().ToString();
+  const Graph& graph = narrow->graph;
+  EXPECT_THAT(Find(*narrow, "MatMul").inputs, ElementsAre("hidden.2.f32", "router.wide"));
+  EXPECT_THAT(Find(*narrow, "Max").inputs, ElementsAre("scores", "tiny"));
+  EXPECT_THAT(Find(*narrow, "Max").outputs, ElementsAre("hidden.weights"));
+  EXPECT_EQ(graph.value_info[1].type, DType::kF32);
+  const auto tiny = std::ranges::find(graph.initializers, "tiny", &Tensor::name);
+  EXPECT_EQ(*tiny, Floats("tiny", {}, {1e-37f}));
+  const auto scaled = std::ranges::find(graph.nodes, "scaled", &Node::name);
+  EXPECT_THAT(scaled->inputs, ElementsAre("hidden.2", "sum.f16"));
+  EXPECT_THAT(scaled->outputs, ElementsAre("hidden.3.f16"));
+}
+
 TEST(NarrowToF16, RefusesOperatorsThatNeedMorePrecision) {
   Model model = Layer();
-  model.graph.nodes.back().op_type = "Softmax";
+  model.graph.nodes.back().op_type = "Erf";
   const Result<Model> narrow = NarrowToF16(model, IsHidden);
   ASSERT_FALSE(narrow);
   EXPECT_EQ(narrow.error().code, Code::kUnimplemented);
-  EXPECT_THAT(narrow.error().detail, HasSubstr("Softmax"));
+  EXPECT_THAT(narrow.error().detail, HasSubstr("Erf"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace shoal::packer {
 namespace {
 
 using model::Attention;
+using model::HeadLayout;
 using model::LatentAttention;
 using onnx::Dim;
 
@@ -18,15 +19,47 @@ std::string CacheName(const BlockWriter& writer, std::string_view when, std::str
   return StrCat(when, ".", writer.block(), ".", which);
 }
 
-// GroupQueryAttention with the cache's inputs and outputs. `head_size` is that of keys and values.
+// Heads side by side, [batch, sequence, heads * values], as HeadLayout says; of values, which do
+// not turn, only the end is padded.
+std::string LayOutHeads(BlockWriter& writer, const std::string& name, const std::string& input,
+                        int64_t heads, bool turn) {
+  const HeadLayout layout = writer.arch().HeadLayoutOf(writer.block());
+  if (!layout.IsPadded()) return input;
+  GraphBuilder& graph = writer.graph();
+  const int64_t values = layout.values;
+  const int64_t turning = layout.turning;
+  const int64_t room = layout.turning_room;
+  std::string out = graph.Reshape(name + ".split", input, {0, 0, heads, values});
+  int64_t width = values;
+  if (turn && room > turning) {
+    const int64_t halves = writer.arch().attention.interleaved ? 1 : 2;
+    const std::string first =
+        turning == values ? out : graph.SliceLast(name + ".turning", out, 0, turning);
+    const std::string split =
+        graph.Reshape(name + ".halves", first, {0, 0, heads * halves, turning / halves});
+    const std::string padded = graph.PadLast(name + ".room", split, (room - turning) / halves);
+    const std::string roomy = graph.Reshape(name + ".turning_room", padded, {0, 0, heads, room});
+    out = turning == values
+              ? roomy
+              : graph.Add("Concat", name + ".joined",
+                          {roomy, graph.SliceLast(name + ".still", out, turning, values)},
+                          {{"axis", int64_t{-1}}});
+    width += room - turning;
+  }
+  if (width < layout.size) out = graph.PadLast(name + ".padded", out, layout.size - width);
+  return graph.Reshape(name + ".flat", out, {0, 0, heads * layout.size});
+}
+
+// GroupQueryAttention with the cache's inputs and outputs, over heads as HeadLayout says.
 std::string AddKernel(BlockWriter& writer, const std::string& q, const std::string& k,
-                      const std::string& v, uint32_t head_size) {
+                      const std::string& v) {
   GraphBuilder& graph = writer.graph();
   const Attention& attention = writer.arch().attention;
   const model::Layer& layer = writer.arch().LayerOf(writer.block());
+  const HeadLayout layout = writer.arch().HeadLayoutOf(writer.block());
   const auto cache_dims = [&](const char* length) {
     return std::vector<Dim>{Dim::Symbolic("batch"), Dim::Fixed(attention.kv_heads),
-                            Dim::Symbolic(length), Dim::Fixed(head_size)};
+                            Dim::Symbolic(length), Dim::Fixed(layout.size)};
   };
   for (const char* which : {"key", "value"}) {
     graph.Input(CacheName(writer, "past", which), DType::kF32, cache_dims("past_length"));
@@ -48,7 +81,7 @@ std::string AddKernel(BlockWriter& writer, const std::string& q, const std::stri
       {"do_rotary", int64_t{layer.rope ? 1 : 0}},
       {"rotary_interleaved", int64_t{attention.interleaved ? 1 : 0}}};
   if (layer.rope) {
-    const int64_t pairs = writer.arch().ropes[*layer.rope].dims / 2;
+    const int64_t pairs = layout.turning_room / 2;
     for (const char* function : {"cos", "sin"}) {
       const std::string table = store::RotaryTableName(function, *layer.rope);
       graph.Input(table, DType::kF32, {Dim::Symbolic("positions"), Dim::Fixed(pairs)});
@@ -69,6 +102,18 @@ std::string AddKernel(BlockWriter& writer, const std::string& q, const std::stri
       {output, CacheName(writer, "present", "key"), CacheName(writer, "present", "value")},
       std::move(attributes));
   return output;
+}
+
+// The kernel's result, [batch, sequence, heads * size], without the padding.
+std::string TakeHeads(BlockWriter& writer, const std::string& mixed) {
+  const HeadLayout layout = writer.arch().HeadLayoutOf(writer.block());
+  if (!layout.IsPadded()) return mixed;
+  GraphBuilder& graph = writer.graph();
+  const int64_t heads = writer.arch().attention.heads;
+  const std::string by_head =
+      graph.Reshape("attention.split", mixed, {0, 0, heads, int64_t{layout.size}});
+  const std::string values = graph.SliceLast("attention.values", by_head, 0, layout.values);
+  return graph.Reshape("attention.flat", values, {0, 0, heads * layout.values});
 }
 
 std::string QkNorm(BlockWriter& writer, const std::string& role, uint32_t heads,
@@ -115,19 +160,24 @@ std::string AddLatentAttention(BlockWriter& writer, const std::string& input) {
   const std::string q_rope = graph.SliceLast("q.rope", split, nope, nope + rope);
   const std::string q_cached =
       graph.Add("Concat", "q.joined", {q_rope, q_latent}, {{"axis", int64_t{-1}}});
-  const std::string query = graph.Reshape("q.flat", q_cached, {0, 0, heads * cached});
+  const std::string q_flat = graph.Reshape("q.flat", q_cached, {0, 0, heads * cached});
+  const std::string query = LayOutHeads(writer, "q.head", q_flat, heads, /*turn=*/true);
 
   const std::string kv = writer.Linear("kv_a", input);
   const std::string normed =
       writer.RmsNorm("kv_a_norm", graph.SliceLast("kv.latent", kv, 0, rank), kLatentEpsilon);
   const std::string k_rope = graph.SliceLast("kv.rope", kv, rank, cached);
-  const std::string key =
+  const std::string kv_cached =
       graph.Add("Concat", "kv.joined", {k_rope, normed}, {{"axis", int64_t{-1}}});
+  const std::string key = LayOutHeads(writer, "kv.head", kv_cached, 1, /*turn=*/true);
 
-  const std::string mixed = AddKernel(writer, query, key, key, static_cast<uint32_t>(cached));
-  const std::string by_head = graph.Reshape("attention.split", mixed, {0, 0, heads, cached});
+  const HeadLayout layout = writer.arch().HeadLayoutOf(writer.block());
+  const int64_t before = layout.turning_room + (rope - layout.turning);
+  const std::string mixed = AddKernel(writer, query, key, key);
+  const std::string by_head =
+      graph.Reshape("attention.split", mixed, {0, 0, heads, int64_t{layout.size}});
   const std::string values =
-      PerHead(writer, "v_up", graph.SliceLast("attention.latent", by_head, rope, cached));
+      PerHead(writer, "v_up", graph.SliceLast("attention.latent", by_head, before, before + rank));
   const std::string flat =
       graph.Reshape("attention.flat", values, {0, 0, heads * int64_t{latent.value_size}});
   return writer.Linear("o", flat);
@@ -141,8 +191,12 @@ std::string AddAttention(BlockWriter& writer, const std::string& input) {
   const Attention& attention = arch.attention;
   const std::string q = QkNorm(writer, "q_norm", attention.heads, writer.Linear("q", input));
   const std::string k = QkNorm(writer, "k_norm", attention.kv_heads, writer.Linear("k", input));
-  const std::string v = writer.Linear("v", input);
-  return writer.Linear("o", AddKernel(writer, q, k, v, attention.head_size));
+  const std::string mixed =
+      AddKernel(writer, LayOutHeads(writer, "q.head", q, attention.heads, /*turn=*/true),
+                LayOutHeads(writer, "k.head", k, attention.kv_heads, /*turn=*/true),
+                LayOutHeads(writer, "v.head", writer.Linear("v", input), attention.kv_heads,
+                            /*turn=*/false));
+  return writer.Linear("o", TakeHeads(writer, mixed));
 }
 
 }  // namespace shoal::packer

@@ -51,6 +51,12 @@ std::string GraphBuilder::SliceLast(const std::string& name, const std::string& 
   return Add("Slice", name, {input, from, to, axis});
 }
 
+std::string GraphBuilder::PadLast(const std::string& name, const std::string& input,
+                                  int64_t count) {
+  const std::string pads = Constant(name + ".pads", {0, 0, 0, 0, 0, 0, 0, count});
+  return Add("Pad", name, {input, pads});
+}
+
 std::string GraphBuilder::Reshape(const std::string& name, const std::string& input,
                                   const std::vector<int64_t>& dims) {
   const std::string shape = Constant(name + ".shape", dims);

@@ -47,6 +47,8 @@ class GraphBuilder {
   // x [..., width]: its values [begin, end) of every row.
   std::string SliceLast(const std::string& name, const std::string& input, int64_t begin,
                         int64_t end);
+  // x [a, b, c, width]: with `count` zeros after each of its rows.
+  std::string PadLast(const std::string& name, const std::string& input, int64_t count);
   // To these dims, where 0 keeps a dim and -1 takes what is left.
   std::string Reshape(const std::string& name, const std::string& input,
                       const std::vector<int64_t>& dims);

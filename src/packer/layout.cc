@@ -44,8 +44,7 @@ store::Block BlockFacts(const model::Architecture& arch, uint32_t index) {
                : arch.IsLayer(index) ? store::BlockKind::kLayer
                                      : store::BlockKind::kHead;
   if (arch.IsLayer(index)) {
-    const uint32_t size = arch.latent ? arch.latent->cached_size() : arch.attention.head_size;
-    block.kv = store::KvShape{arch.attention.kv_heads, size};
+    block.kv = store::KvShape{arch.attention.kv_heads, arch.HeadLayoutOf(index).size};
   }
   const model::BlockCosts costs = model::CostsOf(arch, index);
   block.params = costs.params;
@@ -59,7 +58,7 @@ std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const Recipe& r
   if (arch.tied) {
     LaidOutBlob shared{"shared", {}, {0, arch.layers + 1}, 0};
     const model::WeightSpec table = model::BlockWeights(arch, 0).front();
-    Append(shared, table, model::WeightKind::kMatrix, "shared.table", recipe.FormatOf(table));
+    Append(shared, table, model::WeightKind::kMatrix, "shared.table", recipe.FormatOf(arch, table));
     blobs.push_back(std::move(shared));
   }
   for (uint32_t block = 0; block < arch.block_count(); ++block) {
@@ -71,7 +70,8 @@ std::vector<LaidOutBlob> LayOut(const model::Architecture& arch, const Recipe& r
         groups.push_back({StrCat(blob.key, ".experts.", groups.size()), {}, {block}, 0});
       }
       LaidOutBlob& target = spec.expert_group ? groups[*spec.expert_group] : blob;
-      Append(target, spec, spec.kind, StrCat(blob.key, ".", spec.role), recipe.FormatOf(spec));
+      Append(target, spec, spec.kind, StrCat(blob.key, ".", spec.role),
+             recipe.FormatOf(arch, spec));
     }
     if (!blob.weights.empty()) blobs.push_back(std::move(blob));
     for (LaidOutBlob& experts : groups) blobs.push_back(std::move(experts));

@@ -16,7 +16,7 @@
 
 namespace shoal::packer {
 
-inline constexpr std::string_view kPackerVersion = "shoal 0.1.2";
+inline constexpr std::string_view kPackerVersion = "shoal 0.1.3";
 
 struct Progress {
   std::string_view what;  // "reading", "packing"

@@ -203,6 +203,8 @@ TEST_F(PackerTest, NamesTheTensorThatIsWrong) {
   // Buffers that follow from the configuration are skipped.
   TestTensors fine = tensors_;
   fine["model.layers.0.self_attn.rotary_emb.inv_freq"] = {"F32", {8}, ByteVector(32)};
+  // So are tensors of no shared experts.
+  fine["model.layers.0.mlp.shared_experts.up_proj.weight"] = {"BF16", {0, 32}, {}};
   EXPECT_EQ(error_with(fine), "packed");
 }
 

@@ -222,12 +222,13 @@ TEST(Recipe, KnowsItsNames) {
 
 TEST(Recipe, StoresByRole) {
   const Recipe recipe = *Recipe::Named("q4");
+  model::Architecture arch;
   const auto format = [&](const char* role, model::WeightKind kind, std::vector<uint64_t> shape) {
     model::WeightSpec spec;
     spec.role = role;
     spec.kind = kind;
     spec.shape = std::move(shape);
-    return recipe.FormatOf(spec).name();
+    return recipe.FormatOf(arch, spec).name();
   };
   using enum model::WeightKind;
   EXPECT_EQ(format("gate", kMatrix, {100, 64}), "q4");
@@ -237,6 +238,11 @@ TEST(Recipe, StoresByRole) {
   EXPECT_EQ(format("router", kMatrix, {8, 64}), "f16");
   EXPECT_EQ(format("positions", kEmbedding, {100, 64}), "f16");
   EXPECT_EQ(format("k_up", kHeads, {4, 64, 64}), "f16");
+  EXPECT_EQ(format("q_a", kMatrix, {48, 64}), "q8");
+  arch.mixture.emplace();
+  EXPECT_EQ(format("gate", kMatrix, {100, 64}), "q8");
+  EXPECT_EQ(format("shared_down", kMatrix, {64, 96}), "q8");
+  EXPECT_EQ(format("experts.0.out", kExperts, {4, 64, 96}), "q4");
 }
 
 }  // namespace

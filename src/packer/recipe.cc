@@ -1,6 +1,7 @@
 #include "packer/recipe.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/str_cat.h"
 #include "packer/float_format.h"
@@ -10,8 +11,14 @@ namespace shoal::packer {
 
 namespace {
 
-// Roles that q4 stores in q8. With latent attention keys and values come from kv_a.
-constexpr std::string_view kSensitive[] = {"table", "head", "k", "v", "o", "kv_a"};
+// Roles that q4 stores in q8: with latent attention queries come from q_a and q_b, keys and values
+// from kv_a; shared experts see every token.
+constexpr std::string_view kSensitive[] = {"table",       "head",      "k",          "v",
+                                           "o",           "kv_a",      "q_a",        "q_b",
+                                           "shared_gate", "shared_up", "shared_down"};
+// The same of a mixture's layers that are none. They are few and come first, and what they get
+// wrong decides which experts are chosen behind them.
+constexpr std::string_view kSensitiveBeforeMixtures[] = {"gate", "up", "down"};
 
 bool IsMatrixOfBlocks(const model::WeightSpec& spec) {
   if (spec.kind == model::WeightKind::kExperts) {
@@ -71,9 +78,14 @@ Result<std::vector<Recipe>> Recipe::List(std::string_view names) {
   }
 }
 
-const TensorFormat& Recipe::FormatOf(const model::WeightSpec& spec) const {
+const TensorFormat& Recipe::FormatOf(const model::Architecture& arch,
+                                     const model::WeightSpec& spec) const {
   if (!IsMatrixOfBlocks(spec)) return *others_;
-  const bool sensitive = std::ranges::find(kSensitive, spec.role) != std::end(kSensitive);
+  const auto has_role = [&](std::span<const std::string_view> roles) {
+    return std::ranges::find(roles, spec.role) != roles.end();
+  };
+  const bool sensitive =
+      has_role(kSensitive) || (arch.mixture && has_role(kSensitiveBeforeMixtures));
   return sensitive && sensitive_ ? *sensitive_ : *matrices_;
 }
 

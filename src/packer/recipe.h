@@ -2,8 +2,9 @@
 //
 //   f32, f16   all matrices and tables
 //   q8         all of them
-//   q4         q8 for the embedding, the head and the projections to keys, values and out of the
-//              attention, which cost the most for the fewest bytes (docs/pack-format.md); the rest
+//   q4         q8 for the embedding, the head, the projections to keys, values and out of the
+//              attention, those of latent attention, shared experts and the dense layers of
+//              mixtures, which cost the most for the fewest bytes (docs/pack-format.md); the rest
 //              in q4
 //
 // Norms' weights and biases are float32 in every recipe. Matrices whose rows are no multiple of 32
@@ -33,8 +34,9 @@ class Recipe {
   // As in --weights and in the manifest.
   std::string_view name() const { return name_; }
 
-  // How a weight is stored. Owned by the recipe.
-  const TensorFormat& FormatOf(const model::WeightSpec& spec) const;
+  // How a weight of that model is stored. Owned by the recipe.
+  const TensorFormat& FormatOf(const model::Architecture& arch,
+                               const model::WeightSpec& spec) const;
 
  private:
   std::string name_;

@@ -33,6 +33,8 @@ Status CheckTensors(const model::Checkpoint& checkpoint) {
   size_t unknown_count = 0;
   for (const auto& [name, tensor] : checkpoint.tensors()) {
     if (used.contains(name) || model::IsIgnorableTensor(arch, name)) continue;
+    if (std::ranges::find(tensor.shape, 0u) != tensor.shape.end())
+      continue;  // Of a part that a model goes without.
     if (++unknown_count <= kMaxNamed)
       unknown += StrCat(unknown.empty() ? "" : ", ", "\"", name, "\"");
   }

@@ -45,8 +45,7 @@ Result<ModelFacts> ReadModel(const JsonObject& object) {
   ASSIGN_OR_RETURN(facts.vocab, object.Uint("vocab", 1, model::kMaxVocab));
   ASSIGN_OR_RETURN(facts.heads, object.Uint("heads", 1, model::kMaxWidth));
   ASSIGN_OR_RETURN(facts.kv_heads, object.Uint("kv_heads", 1, facts.heads));
-  ASSIGN_OR_RETURN(facts.head_size, object.Uint("head_size", 2, 1024));
-  if (facts.head_size % 2 != 0) return object.Wrong("head_size", "expected an even number");
+  ASSIGN_OR_RETURN(facts.head_size, object.Uint("head_size", 1, 1024));
   ASSIGN_OR_RETURN(facts.positions, object.Uint("positions", 1, model::kMaxPositions));
   ASSIGN_OR_RETURN(facts.params, object.Uint("params", 1, kMaxCount));
   return facts;

@@ -18,7 +18,7 @@ namespace {
 constexpr uint64_t kTensorAlignment = 64;
 constexpr uint64_t kMaxTableBytes = uint64_t{1} << 32;
 
-// [positions, dims / 2] cosines, then, aligned, as many sines.
+// [positions, TurningRoom / 2] cosines, then, aligned, as many sines.
 GeneratedBlob MakeRotaryBlob(const model::Rope& rope, uint32_t positions, onnx::ExternalData& cos,
                              onnx::ExternalData& sin) {
   const model::RopeTables tables = model::MakeRopeTables(rope, positions);
@@ -44,12 +44,12 @@ Status BindRotaryTables(const Manifest& manifest, StageGraph& stage, onnx::Model
     const bool used = std::ranges::any_of(
         model.graph.inputs, [&](const onnx::ValueInfo& input) { return input.name == cos.name; });
     if (!used) continue;
-    const uint32_t half = rope.dims / 2;
-    if (uint64_t{stage.positions} * half * 2 * sizeof(float) > kMaxTableBytes) {
+    const uint32_t pairs = model::TurningRoom(rope) / 2;
+    if (uint64_t{stage.positions} * pairs * 2 * sizeof(float) > kMaxTableBytes) {
       return Fail(Code::kResourceExhausted,
                   StrCat("rotary tables for ", stage.positions, " positions pass 4 GiB"));
     }
-    cos.dims = sin.dims = {stage.positions, half};
+    cos.dims = sin.dims = {stage.positions, pairs};
     GeneratedBlob made = MakeRotaryBlob(rope, stage.positions, *cos.external, *sin.external);
     const auto same = [&](const GeneratedBlob& known) { return known.blob.sha == made.blob.sha; };
     if (std::ranges::none_of(stage.generated, same)) stage.generated.push_back(std::move(made));

@@ -38,8 +38,9 @@ class Pool {
  public:
   explicit Pool(Config config) : swarm_(std::move(config)) {}
 
-  void Join(uint32_t node, uint64_t memory) {
-    Feed(VolunteerJoined{NodeId{node}, "shoal", memory, {}});
+  void Join(uint32_t node, uint64_t memory, std::string identity = {}) {
+    VolunteerJoined joined{NodeId{node}, "shoal", memory, {}, std::move(identity), {}};
+    Feed(std::move(joined));
   }
   void Leave(uint32_t node) {
     experts_.erase(NodeId{node});
@@ -173,6 +174,40 @@ TEST(SwarmExperts, ALostHolderIsReplacedByASpareAndStagesAreTold) {
   // Who was not lost went on all the while.
   EXPECT_EQ(pool.swarm().volunteers().at(other).generation, generation);
   pool.ExpectTablesToBeTrue();
+}
+
+// The plan from before a restart names who held stages; who holds experts is decided anew, among
+// the same volunteers under other numbers.
+TEST(SwarmExperts, AreDividedAgainAfterARestart) {
+  const std::vector<std::string> names = {"ann", "bob", "cy"};
+  Pool before(MixtureConfig(2));
+  for (uint32_t i = 0; i < 3; ++i) before.Join(i + 1, 1'000'000, names[i]);
+  ASSERT_TRUE(before.swarm().Availability(0));
+  Config config = MixtureConfig(2);
+  for (const auto& [node, span] : before.spans()) {
+    const std::string& holder = before.swarm().volunteers().at(node).identity;
+    config.expected.push_back({0, span.span, {holder}});
+  }
+  Pool after(config);
+  for (uint32_t i = 0; i < 3; ++i) {
+    EXPECT_FALSE(after.swarm().Availability(0));
+    after.Join(20 - i, 1'000'000, names[i]);
+  }
+  EXPECT_TRUE(after.swarm().Availability(0)) << after.swarm().Availability(0).error().ToString();
+  ASSERT_EQ(after.spans().size(), 1u);
+  EXPECT_EQ(after.spans().begin()->second.divided, (std::vector<uint32_t>{1, 2}));
+  EXPECT_EQ(after.experts().size(), 2u);
+  EXPECT_EQ(after.tables().at(after.spans().begin()->first).holders.size(), 2 * kGroups);
+  after.ExpectTablesToBeTrue();
+
+  // Somebody else in the place of one who does not come back: not before the wait is over.
+  Pool other(config);
+  for (uint32_t i = 0; i < 3; ++i) other.Join(i + 1, 1'000'000, i == 0 ? "eve" : names[i]);
+  const bool waits = config.expected.front().holders.front() == names[0];
+  EXPECT_EQ(other.swarm().Availability(0).has_value(), !waits);
+  other.Wait(config.expected_wait + kSecond);
+  EXPECT_TRUE(other.swarm().Availability(0));
+  other.ExpectTablesToBeTrue();
 }
 
 TEST(SwarmExperts, HotGroupsGetReplicasOnIdleVolunteersAndShareTheirRows) {

@@ -2,53 +2,16 @@
 // the whole file.
 
 import { readFileSync } from "node:fs";
-import * as ort from "onnxruntime-node";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { Coordinator } from "./harness/coordinator.ts";
 import { relativeError } from "./harness/npy.ts";
+import { runWhole } from "./harness/onnx_whole.ts";
 import { allCuts, runChain } from "./harness/ort_chain.ts";
 import { golden } from "./harness/paths.ts";
 import { blockCount, evalGreedy, evalLogits, packOnnx } from "./harness/shoal.ts";
 
 const full = process.env["SHOAL_TESTS"] === "full";
-
-// [positions, vocab] of the whole file, `pieces` tokens at a time, its caches fed back.
-async function runWhole(file: string, ids: number[], pieces: number[]): Promise<Float32Array> {
-  const session = await ort.InferenceSession.create(file);
-  const int64 = (values: number[]): ort.Tensor =>
-    new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
-  const caches: Record<string, ort.Tensor> = {};
-  for (const input of session.inputMetadata) {
-    if (!input.isTensor || !input.name.startsWith("past")) continue;
-    const [, heads, , size] = input.shape as number[];
-    const data = input.type === "float16" ? new Uint16Array(0) : new Float32Array(0);
-    caches[input.name] = new ort.Tensor(input.type as "float32", data as Float32Array, [
-      ...[1, heads!, 0, size!],
-    ]);
-  }
-  const logits: number[] = [];
-  let position = 0;
-  for (const rows of pieces) {
-    const places = Array.from({ length: rows }, (_, row) => position + row);
-    const known: Record<string, ort.Tensor> = {
-      input_ids: int64(ids.slice(position, position + rows)),
-      attention_mask: int64(Array.from({ length: position + rows }, () => 1)),
-      position_ids: int64(places),
-      use_cache_branch: new ort.Tensor("bool", Uint8Array.of(position > 0 ? 1 : 0), [1]),
-    };
-    const feeds: Record<string, ort.Tensor> = { ...caches };
-    for (const name of session.inputNames) if (known[name]) feeds[name] = known[name];
-    const results = await session.run(feeds);
-    logits.push(...(results["logits"]!.data as Float32Array));
-    for (const name of Object.keys(caches)) {
-      caches[name] = results[name.replace("past_key_values", "present")]!;
-    }
-    position += rows;
-  }
-  await session.release();
-  return Float32Array.from(logits);
-}
 
 // The largest difference to the whole file, over the largest logit. Quantised weights: their scales
 // are rounded to float16, and onnxruntime computes a float16 model in float16 where stages have

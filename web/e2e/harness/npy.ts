@@ -34,3 +34,23 @@ export function relativeError(values: ArrayLike<number>, reference: ArrayLike<nu
   }
   return difference / largest;
 }
+
+// The same of each of `rows` rows, and of these errors the middle one: for mixtures, where rounding
+// now and then chooses another expert.
+export function medianError(
+  values: ArrayLike<number>,
+  reference: ArrayLike<number>,
+  rows: number,
+): number {
+  if (values.length !== reference.length) return Infinity;
+  const width = reference.length / rows;
+  const errors = new Array<number>(rows).fill(0);
+  let largest = 0;
+  for (let i = 0; i < reference.length; ++i) {
+    const row = Math.floor(i / width);
+    const delta = Math.abs(values[i]! - reference[i]!);
+    if (!(delta <= errors[row]!)) errors[row] = delta;
+    largest = Math.max(largest, Math.abs(reference[i]!));
+  }
+  return errors.sort((a, b) => a - b)[rows >> 1]! / largest;
+}

@@ -30,17 +30,20 @@ export function allCuts(blocks: number): number[][] {
   return cuts;
 }
 
-// Feeds `ids` in pieces of the given sizes through all stages; logits of every position.
+// Feeds `ids` in pieces of the given sizes through all stages; logits of every position. `context`:
+// of the stages, if not the model's.
 export async function runChain(
   folder: string,
   cuts: number[],
   ids: number[],
   pieces: number[],
+  context?: number,
 ): Promise<Float32Array> {
   const ends = [...cuts, blockCount(folder)];
   const stages: OrtCpuExecutor[] = [];
   for (const [index, last] of ends.entries()) {
-    stages.push(await load(await stage(folder, index === 0 ? 0 : ends[index - 1]!, last)));
+    const first = index === 0 ? 0 : ends[index - 1]!;
+    stages.push(await load(await stage(folder, first, last, "f32", context)));
   }
   const logits: number[] = [];
   let position = 0;

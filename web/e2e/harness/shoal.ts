@@ -46,14 +46,17 @@ export interface StageFolder {
   weights: { location: string; bytes: number; generated: boolean }[];
 }
 
+// `context`: the positions that its rotary tables cover, if not the model's.
 export async function stage(
   packFolder: string,
   first: number,
   last: number,
   activations: "f32" | "f16" = "f32",
+  context?: number,
 ): Promise<StageFolder> {
   const folder = `${packFolder}.stages/${first}-${last}-${activations}`;
   const where = ["-o", folder, "--activations", activations];
+  if (context !== undefined) where.push("--context", String(context));
   await shoal("stage", packFolder, String(first), String(last), ...where);
   const description = JSON.parse(readFileSync(`${folder}/stage.json`, "utf8")) as StageFolder;
   return { ...description, folder };
