@@ -26,6 +26,8 @@ struct SamplingBias {
 };
 
 inline constexpr uint32_t kSamplingTopMax = 128;
+// Of the largest logits, so many are picked out where they lie in a device's memory.
+inline constexpr uint32_t kLargestLogits = 128;
 
 // Temperature, penalties and biases are finite; temperature >= 0, repetition_penalty > 0, top_p and
 // min_p in [0, 1]; the most probable token passes every filter.
@@ -64,5 +66,23 @@ struct SampledToken {
 // or +infinite logits, parameters out of range, ids out of the vocabulary, or a mask that allows
 // nothing.
 Result<SampledToken> Sample(std::span<const float> logits, const SamplingParameters& parameters);
+
+// The largest of [vocab] logits: min(kLargestLogits, vocab) of them, in any order.
+struct LargestLogits {
+  std::span<const int32_t> ids;
+  std::span<const float> logits;  // Of `ids`.
+  double log_sum_exp = 0;         // Of all the logits.
+  uint32_t vocab = 0;
+};
+
+// How many of the largest logits decide on the token and its alternatives; 0 where all are needed:
+// with a mask, biases or penalties, and to draw without a top_k that is under kLargestLogits.
+uint32_t LargestNeeded(const SamplingParameters& parameters);
+
+// What Sample gives for all the logits, but for the rounding of `log_sum_exp`. Errors as Sample's,
+// and kFailedPrecondition when these logits do not decide: LargestNeeded is 0, or the last of those
+// needed equals the least that is there, so that one left out could stand in its place.
+Result<SampledToken> SampleLargest(const LargestLogits& largest,
+                                   const SamplingParameters& parameters);
 
 }  // namespace shoal

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "sampler/sampler.h"
 #include "wire/frames.h"
 
 namespace shoal::wire {
@@ -12,5 +13,11 @@ namespace shoal::wire {
 // `sampling` is its item of the step. The drawn token's position is row.position + 1. Errors as
 // shoal::Sample.
 Result<Token> SampleToken(std::span<const float> logits, const Row& row, const Sampling& sampling);
+
+// As LargestNeeded: of the logits after the row that `sampling` belongs to.
+uint32_t LargestNeeded(const Sampling& sampling);
+
+// SampleToken from the largest logits alone. Errors as SampleLargest.
+Result<Token> SampleToken(const LargestLogits& largest, const Row& row, const Sampling& sampling);
 
 }  // namespace shoal::wire

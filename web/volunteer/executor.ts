@@ -4,7 +4,7 @@
 // An executor does one thing at a time: callers await each call before the next one. A KV cache is
 // named by a number that the caller picks and never uses again after `release`.
 
-import type { ErrorCode, KvSlot } from "../core/index.ts";
+import type { ErrorCode, KvSlot, LargestLogits } from "../core/index.ts";
 
 // The default first.
 export const executorNames = ["shoal", "ort-webgpu", "ort-wasm"] as const;
@@ -77,6 +77,9 @@ export interface RowGroup {
   position: number;
   rows: number;
   logitRows: number[];
+  // Above 0: where it spares something, each of these rows' largest logits will do, of which so many
+  // must be larger than all that are left out.
+  largestNeeded?: number;
 }
 
 // Input of all groups, one after the other: a token per row for the stage that begins with block
@@ -87,10 +90,11 @@ export interface RunRequest {
 }
 
 // One group's rows: hidden states [rows, hidden], or logits [logitRows.length, vocab] where the
-// stage has the head; or the stage's `outputs`, side by side. A group that failed has left its KV
-// cache as it was.
+// stage has the head; or the stage's `outputs`, side by side. With `largest`, one of each of
+// `logitRows`, the output is empty. A group that failed has left its KV cache as it was.
 export type GroupResult =
-  { ok: true; output: Float32Array<ArrayBuffer> } | { ok: false; code: ErrorCode; detail: string };
+  | { ok: true; output: Float32Array<ArrayBuffer>; largest?: LargestLogits[] }
+  | { ok: false; code: ErrorCode; detail: string };
 
 export interface RunResult {
   // In the order of the request's groups.

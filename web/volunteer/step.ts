@@ -55,9 +55,11 @@ interface Group {
   wanted: { row: number; sampling: Sampling }[];
 }
 
+type Outcome = Extract<GroupResult, { ok: true }>;
+
 // A group and what the executor made of it.
 interface Computed extends Group {
-  output: Float32Array<ArrayBuffer>;
+  outcome: Outcome;
 }
 
 export async function runStep(context: StepContext, arrived: ArrivedStep): Promise<StepDone> {
@@ -75,8 +77,8 @@ export async function runStep(context: StepContext, arrived: ArrivedStep): Promi
   const ranMs = context.now();
   const done: Computed[] = [];
   for (const [index, group] of groups.entries()) {
-    const output = await settle(context, group, result.groups[index]!);
-    if (output !== undefined) done.push({ ...group, output });
+    const outcome = await settle(context, group, result.groups[index]!);
+    if (outcome !== undefined) done.push({ ...group, outcome });
   }
   const sent = context.hasHead ? sendTokens(context, step, done) : sendHidden(context, step, done);
   const first = step.rows[groups[0]!.rows[0]!]!;
@@ -218,9 +220,16 @@ function buildRequest(context: StepContext, step: Step, groups: Group[]): RunReq
       position: session.length,
       rows: indices.length,
       logitRows: wanted.map((want) => want.row),
+      largestNeeded: largestNeeded(context.core, wanted),
     })),
     input,
   };
+}
+
+// For all of a group's tokens; 0 when one of them needs all logits.
+function largestNeeded(core: Core, wanted: Group["wanted"]): number {
+  const needed = wanted.map(({ sampling }) => core.largestNeeded(sampling));
+  return needed.includes(0) ? 0 : Math.max(0, ...needed);
 }
 
 function readPayload(core: Core, step: Step): Int32Array | Float32Array {
@@ -259,13 +268,13 @@ function checkInput(
   return undefined;
 }
 
-// Brings the session's bookkeeping in line with its KV cache. The output, unless the group failed
+// Brings the session's bookkeeping in line with its KV cache. The outcome, unless the group failed
 // or is no longer wanted.
 async function settle(
   context: StepContext,
   group: Group,
   result: GroupResult,
-): Promise<Float32Array<ArrayBuffer> | undefined> {
+): Promise<Outcome | undefined> {
   const { session, epoch } = group;
   if (session.gone) return undefined;
   const before = session.length;
@@ -274,7 +283,7 @@ async function settle(
   let error: ShoalError | undefined;
   if (!result.ok) {
     error = new ShoalError(result.code, result.detail);
-  } else if (!context.core.allFinite(result.output)) {
+  } else if (!isAllFinite(context.core, result)) {
     await context.executor.rollback(session.kv, before);
     session.length = before;
     error = new ShoalError(
@@ -283,9 +292,15 @@ async function settle(
         `finite at positions [${before}, ${before + group.rows.length})`,
     );
   }
-  if (error === undefined) return result.ok ? result.output : undefined;
+  if (error === undefined) return result.ok ? result : undefined;
   context.outbox.sendError(error, { session: session.id, epoch });
   return undefined;
+}
+
+function isAllFinite(core: Core, { output, largest }: Outcome): boolean {
+  return (
+    core.allFinite(output) && (largest ?? []).every(({ logSumExp }) => Number.isFinite(logSumExp))
+  );
 }
 
 interface Sent {
@@ -296,12 +311,16 @@ interface Sent {
 function sendTokens(context: StepContext, step: Step, groups: Computed[]): Sent {
   const { core, outbox, assign } = context;
   const sent: Sent = { bytes: 0, tokens: 0 };
-  for (const { session, epoch, rows, wanted, output } of groups) {
+  const { vocab } = assign;
+  for (const { session, epoch, rows, wanted, outcome } of groups) {
+    const { output, largest } = outcome;
     for (const [index, { row, sampling }] of wanted.entries()) {
       const position = step.rows[rows[row]!]!.position + 1;
-      const logits = output.subarray(index * assign.vocab, (index + 1) * assign.vocab);
       try {
-        const sampled = core.sample(logits, sampling, position);
+        const sampled =
+          largest === undefined
+            ? core.sample(output.subarray(index * vocab, (index + 1) * vocab), sampling, position)
+            : core.sampleLargest(largest[index]!, vocab, sampling, position);
         sent.bytes += outbox.send("token", { session: session.id, epoch, position, ...sampled });
         ++sent.tokens;
       } catch (thrown) {
@@ -339,7 +358,9 @@ function sendBatch(
 ): number {
   const width = assign.hidden;
   const places = groups
-    .flatMap(({ rows, output }) => rows.map((index, offset) => ({ index, offset, output })))
+    .flatMap(({ rows, outcome: { output } }) =>
+      rows.map((index, offset) => ({ index, offset, output })),
+    )
     .filter(({ index }) => (step.rows[index]!.flags & rowReplay) === 0)
     .sort((a, b) => a.index - b.index);
   if (places.length === 0) return 0;

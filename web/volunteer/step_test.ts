@@ -189,6 +189,50 @@ describe("a stage with both ends", () => {
     expect(body.top.length).toBe(2);
   });
 
+  it("samples from the largest logits where they are enough", async () => {
+    const bench = new Bench(core);
+    await bench.hold(0, 10);
+    bench.send("open", open(7n, { next: 0 }));
+    const asked: (number | undefined)[] = [];
+    let logSumExp = 2;
+    bench.executor.onRun = async ({ groups }, result) => {
+      const { largestNeeded } = groups[0]!;
+      asked.push(largestNeeded);
+      if (largestNeeded === 0) return;
+      // The vocabulary has fewer than the largest that are picked: all of it, ids from the last.
+      const ids = Int32Array.from({ length: 100 }, (_, i) => 99 - i);
+      const logits = Float32Array.from(ids, (id) => (id === 41 ? 1 : id === 7 ? 0.5 : 0));
+      const largest = [{ ids, logits, logSumExp }];
+      result.groups[0] = { ok: true, output: new Float32Array(0), largest };
+    };
+    const samplings = [
+      { top_logprobs: 2 },
+      { temperature: 1, top_k: 1 },
+      { temperature: 1 },
+      { biases: [{ token: 50, bias: 9 }] },
+    ];
+    for (const [position, change] of samplings.entries()) {
+      const step = tokenStep([[7n, position, 3, wanted]]);
+      step.sampling[0] = greedy(0, change);
+      bench.send("step", step);
+    }
+    await bench.settle();
+    expect(asked).toEqual([2, 1, 0, 0]);
+    const tokens = bench.take("token").map(({ body }) => body);
+    expect(tokens[0]).toMatchObject({ token: 41, logprob: -1, log_sum_exp: 2 });
+    expect(tokens[0]!.top).toEqual([
+      { token: 41, logprob: -1 },
+      { token: 7, logprob: -1.5 },
+    ]);
+    expect(tokens[1]!.token).toBe(41);
+    expect(tokens[3]!.token).toBe(50);
+    // A sum of logits that are not finite.
+    logSumExp = NaN;
+    bench.send("step", tokenStep([[7n, 4, 3, wanted]]));
+    await bench.settle();
+    expect(bench.takeErrors()).toEqual(["internal 7 1 0"]);
+  });
+
   it("says which session asked for the impossible", async () => {
     const bench = new Bench(core);
     await bench.hold(0, 10);

@@ -128,19 +128,27 @@ export function takeFloats(
   name: string,
   dims: number[],
 ): Float32Array<ArrayBuffer> {
-  const tensor = results[name] as TypedTensor<"float32"> | undefined;
+  const tensor = results[name];
+  checkFloats(tensor, name, dims);
+  return tensor.data as Float32Array<ArrayBuffer>;
+}
+
+// "internal" unless a result is float32 [dims].
+export function checkFloats(
+  tensor: Tensor | undefined,
+  name: string,
+  dims: number[],
+): asserts tensor is TypedTensor<"float32"> {
   const fits =
     tensor !== undefined &&
     tensor.type === "float32" &&
     tensor.dims.length === dims.length &&
     tensor.dims.every((size, axis) => size === dims[axis]);
-  if (!fits) {
-    throw new ShoalError(
-      "internal",
-      `${name} came out as ${tensor?.type} [${tensor?.dims}], expected float32 [${dims}]`,
-    );
-  }
-  return tensor.data as Float32Array<ArrayBuffer>;
+  if (fits) return;
+  throw new ShoalError(
+    "internal",
+    `${name} came out as ${tensor?.type} [${tensor?.dims}], expected float32 [${dims}]`,
+  );
 }
 
 // What a KV cache refuses to take.

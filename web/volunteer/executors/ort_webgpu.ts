@@ -1,9 +1,10 @@
 // Runs a stage graph on ONNX Runtime's native WebGPU provider. Weights and KV caches stay on the
-// GPU; a step uploads its rows and reads back hidden states or logits.
+// GPU; a step uploads its rows and reads back hidden states, the largest logits where they are
+// enough, or all of them.
 
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 
-import { ShoalError } from "../../core/index.ts";
+import { largestLogits, ShoalError, type LargestLogits } from "../../core/index.ts";
 import { inputsOf, outputsOf, takesTokens, widthOf } from "../executor.ts";
 import type {
   Executor,
@@ -18,7 +19,9 @@ import type {
 } from "../executor.ts";
 import { copyByParts } from "../kv_moves.ts";
 import { GpuKv, type KvType } from "./gpu_kv.ts";
+import { GpuLargest } from "./gpu_largest.ts";
 import {
+  checkFloats,
   checkGraph,
   checkRoom,
   kvType,
@@ -45,7 +48,10 @@ interface Loaded {
   hasHead: boolean;
   kvType: KvType;
   caches: Map<number, GpuKv>;
+  largest: GpuLargest | undefined;
 }
+
+type Outcome = Extract<GroupResult, { ok: true }>;
 
 export class OrtWebgpuExecutor implements Executor {
   readonly #runtime: GpuRuntime;
@@ -60,12 +66,13 @@ export class OrtWebgpuExecutor implements Executor {
     const presents = stage.kv.flatMap(({ block }) =>
       ["key", "value"].map((part) => `present.${block}.${part}`),
     );
-    const session = await this.#runtime.createSession(files, presents);
+    const session = await this.#runtime.createSession(files, [...presents, "logits"]);
     try {
       const hasHead = session.outputNames.includes("logits");
       checkGraph(stage, session, hasHead);
       const caches = new Map<number, GpuKv>();
-      const loaded = { stage, session, hasHead, kvType: kvType(session), caches };
+      const largest = hasHead ? new GpuLargest(this.#runtime.device, stage.vocab) : undefined;
+      const loaded = { stage, session, hasHead, kvType: kvType(session), caches, largest };
       await this.#warmUp(loaded);
       this.#loaded = loaded;
       return { hasHead };
@@ -79,6 +86,7 @@ export class OrtWebgpuExecutor implements Executor {
     const loaded = this.#loaded;
     this.#loaded = undefined;
     for (const cache of loaded?.caches.values() ?? []) cache.destroy();
+    loaded?.largest?.destroy();
     await loaded?.session.release();
   }
 
@@ -105,7 +113,7 @@ export class OrtWebgpuExecutor implements Executor {
         continue;
       }
       // What fails on the GPU leaves the instance in an unknown state: the run fails as a whole.
-      groups.push({ ok: true, output: await this.#compute(loaded, cache, group, input) });
+      groups.push(await this.#compute(loaded, cache, group, input));
     }
     return { groups, computeUs: Math.round((this.#runtime.now() - start) * 1000) };
   }
@@ -172,7 +180,8 @@ export class OrtWebgpuExecutor implements Executor {
         position = Math.min(position, capacity - rows);
         cache.truncate(position);
         const input = takesTokens(stage) ? new Int32Array(rows) : new Float32Array(rows * width);
-        await this.#compute(loaded, cache, { kv: 0, position, rows, logitRows: [0] }, input);
+        const group = { kv: 0, position, rows, logitRows: [0], largestNeeded: 1 };
+        await this.#compute(loaded, cache, group, input);
         position += rows;
       }
     } finally {
@@ -181,19 +190,57 @@ export class OrtWebgpuExecutor implements Executor {
   }
 
   async #compute(
-    { stage, session, hasHead }: Loaded,
+    loaded: Loaded,
     cache: GpuKv,
     group: RowGroup,
     input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
-  ): Promise<Float32Array<ArrayBuffer>> {
+  ): Promise<Outcome> {
+    const { stage, session, hasHead } = loaded;
     checkRoom(group, cache.length, cache.capacity);
     const rows = rowFeeds(this.#runtime.Tensor, stage, group, input);
     const feeds = { ...rows, ...cache.tensors("past") };
     const read = outputsOf(stage, hasHead).map(({ name }) => [name, null] as const);
     const fetches = { ...Object.fromEntries(read), ...cache.tensors("present") };
     const results = await session.run(pickFeeds(session, feeds), fetches);
-    const output = takeOutput(results, stage, hasHead, group);
+    const outcome = hasHead
+      ? await readHead(loaded, results["logits"]!, group)
+      : { ok: true as const, output: takeOutput(results, stage, hasHead, group) };
     cache.advance(group.position + group.rows);
-    return hasHead && group.logitRows.length === 0 ? new Float32Array(0) : output;
+    return outcome;
   }
+}
+
+// `logits` [max(1, logitRows.length), vocab] lie on the GPU, and are freed.
+async function readHead(
+  { stage: { vocab }, largest }: Loaded,
+  logits: Tensor,
+  { logitRows, largestNeeded: needed = 0 }: RowGroup,
+): Promise<Outcome> {
+  const rows = Math.max(1, logitRows.length);
+  try {
+    checkFloats(logits, "logits", [rows, vocab]);
+    if (logitRows.length === 0) return { ok: true, output: new Float32Array(0) };
+    if (needed > 0) {
+      const picked = await largest!.pick(logits.gpuBuffer, rows);
+      const decided = picked.filter((row) => decides(row, vocab, needed));
+      if (decided.length === rows) {
+        return { ok: true, output: new Float32Array(0), largest: decided };
+      }
+    }
+    return { ok: true, output: (await logits.getData()) as Float32Array<ArrayBuffer> };
+  } finally {
+    logits.dispose();
+  }
+}
+
+// Whether the first `needed` are known to be larger than all that was left out. NaN, which is told
+// apart later, need not be looked at again.
+function decides(
+  row: LargestLogits | undefined,
+  vocab: number,
+  needed: number,
+): row is LargestLogits {
+  if (row === undefined) return false;
+  if (vocab <= largestLogits || Number.isNaN(row.logSumExp)) return true;
+  return row.logits[needed - 1]! > row.logits[largestLogits - 1]!;
 }

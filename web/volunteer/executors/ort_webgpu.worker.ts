@@ -91,7 +91,11 @@ serveCalls<ExecutorCalls>(self as unknown as Port, {
   open: async ({ kv, capacity }) => await (await loaded()).open(kv, capacity),
   run: async (request, transfer) => {
     const result = await (await loaded()).run(request);
-    for (const group of result.groups) if (group.ok) transfer.push(group.output.buffer);
+    for (const group of result.groups) {
+      if (!group.ok) continue;
+      transfer.push(group.output.buffer);
+      for (const { ids, logits } of group.largest ?? []) transfer.push(ids.buffer, logits.buffer);
+    }
     return result;
   },
   rollback: async ({ kv, length }) => await (await loaded()).rollback(kv, length),
