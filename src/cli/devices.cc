@@ -67,8 +67,9 @@ Status ReadDevices(const JsonObject& file, const Clusters& clusters, DevicesFile
                      object.TextOr("name", StrCat("device ", devices.kinds.size() + 1)));
     ASSIGN_OR_RETURN(const uint64_t count,
                      object.UintOr("count", 1, 1, planner::kVolunteersMax - volunteers.size()));
+    ASSIGN_OR_RETURN(const std::string weights, object.TextOr("weights", ""));
     devices.kinds.push_back(
-        {name, static_cast<uint32_t>(volunteers.size()), static_cast<uint32_t>(count)});
+        {name, static_cast<uint32_t>(volunteers.size()), static_cast<uint32_t>(count), weights});
     for (uint64_t i = 0; i < count; ++i) {
       device.node = NodeId{static_cast<uint32_t>(volunteers.size() + 1)};
       volunteers.push_back(device);

@@ -15,10 +15,11 @@ struct DeviceKind {
   std::string name;
   uint32_t first = 0;  // Its volunteers' places in Problem::volunteers: [first, first + count).
   uint32_t count = 0;
+  std::string weights;  // The pack's set that they have; empty: its first.
 };
 
 struct DevicesFile {
-  planner::Problem problem;  // Without blocks; nodes are numbered from 1.
+  planner::Problem problem;  // Without blocks, all in the first form; nodes are numbered from 1.
   std::vector<DeviceKind> kinds;
 
   // "laptop", or "laptop 2" where there are several.

@@ -11,8 +11,8 @@ TEST(Devices, ReadsKindsClustersAndWishes) {
     "clusters": [{"name": "home", "latency_ms": 2, "mbit_per_s": 80}],
     "devices": [
       {"name": "phone", "count": 2, "memory_gb": 1.5, "cluster": "home", "latency_ms": 20},
-      {"memory_gb": 8, "gb_per_s": 100, "gflops": 2000, "fixed_ms": 0.5, "up_mbit_per_s": 8,
-       "down_mbit_per_s": 80, "stay_minutes": 5}]})",
+      {"memory_gb": 8, "weights": "f32", "gb_per_s": 100, "gflops": 2000, "fixed_ms": 0.5,
+       "up_mbit_per_s": 8, "down_mbit_per_s": 80, "stay_minutes": 5}]})",
                                     "d.json");
   ASSERT_TRUE(devices.has_value()) << devices.error().ToString();
   const planner::Problem& problem = devices->problem;
@@ -28,6 +28,8 @@ TEST(Devices, ReadsKindsClustersAndWishes) {
   EXPECT_EQ(problem.workload.sessions, 4u);
   EXPECT_EQ(problem.limits.positions, 1000u);
   EXPECT_DOUBLE_EQ(problem.objective.latency_weight, 0.25);
+  EXPECT_EQ(devices->kinds[0].weights, "");
+  EXPECT_EQ(devices->kinds[1].weights, "f32");
   EXPECT_EQ(devices->NameOf(NodeId{2}), "phone 2");
   EXPECT_EQ(devices->NameOf(NodeId{3}), "device 2");
   EXPECT_EQ(devices->NameOf(NodeId{9}), "volunteer 9");

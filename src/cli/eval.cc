@@ -2,7 +2,9 @@
 // hidden states through the wire codec between them.
 #include <cstdio>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "base/str_cat.h"
 #include "cli/commands.h"
@@ -45,6 +47,18 @@ Status PrintGreedy(LocalRoute& route, std::span<const int32_t> ids, uint32_t cou
   return {};
 }
 
+// "q4,f32": the pack's sets of weights.
+Result<std::vector<size_t>> FindSets(const store::Manifest& manifest, const std::string& names) {
+  std::vector<size_t> sets;
+  std::istringstream list(names);
+  for (std::string name; std::getline(list, name, ',');) {
+    ASSIGN_OR_RETURN(const size_t set, store::FindWeights(manifest, name));
+    sets.push_back(set);
+  }
+  if (sets.empty()) sets.push_back(0);
+  return sets;
+}
+
 int RunEval(const EvalArguments& arguments) {
   if (arguments.executor != "shoal") {
     return ReportUsage(StrCat("--executor: \"", arguments.executor, "\" is unknown; use shoal"));
@@ -68,7 +82,7 @@ int RunEval(const EvalArguments& arguments) {
   if (const Status fits = CheckCuts(*cuts, pack->manifest().block_count()); !fits) {
     return ReportUsage(StrCat("--cuts: ", fits.error().detail));
   }
-  const auto weights = store::FindWeights(pack->manifest(), arguments.weights);
+  const auto weights = FindSets(pack->manifest(), arguments.weights);
   if (!weights) return ReportUsage(StrCat("--weights: ", weights.error().detail));
   // The last token that is decoded is not fed again.
   const uint64_t positions = ids->size() + (arguments.greedy > 0 ? arguments.greedy - 1 : 0);
@@ -115,7 +129,8 @@ void AddEval(CLI::App& app, int& exit_code) {
                       "write float32 [ids, vocab] to this .npy file");
   command->add_option("--greedy", arguments->greedy, "print this many greedily decoded ids");
   command->add_option("--weights", arguments->weights,
-                      "which of the pack's, if it has several; default: the first");
+                      "which of the pack's, if it has several, for all stages or, separated by "
+                      "commas, for each; default: the first");
   command->add_flag("--exact", arguments->exact,
                     "float activations for q4 and q8 weights, as ONNX Runtime has them");
   command->callback([arguments, &exit_code] { exit_code = RunEval(*arguments); });

@@ -58,6 +58,11 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
   CHECK(route_options.hop != wire::PayloadType::kTokens);
   const uint32_t block_count = pack.manifest().block_count();
   RETURN_IF_ERROR(CheckCuts(cuts, block_count));
+  const std::vector<size_t>& sets = route_options.weights;
+  if (sets.size() != 1 && (sets.size() != cuts.size() + 1 || route_options.expert_holders > 0)) {
+    return Fail(Code::kInvalidArgument,
+                StrCat(sets.size(), " sets of weights for ", cuts.size() + 1, " stages"));
+  }
   LocalRoute route;
   route.hop_ = route_options.hop;
   route.positions_ = positions;
@@ -71,7 +76,7 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
                      LocalExperts::Load(pack, {.holders = route_options.expert_holders,
                                                .hop = type,
                                                .exact = route_options.exact,
-                                               .weights = route_options.weights}));
+                                               .weights = sets.front()}));
     divided = route.experts_->blocks();
   }
   std::vector<uint32_t> borders(cuts.begin(), cuts.end());
@@ -82,8 +87,9 @@ Result<LocalRoute> LocalRoute::Load(const store::Pack& pack, std::span<const uin
     for (const uint32_t block : divided) {
       if (block >= first && block < last) here.push_back(block);
     }
-    ASSIGN_OR_RETURN(store::StageGraph graph, JoinStage(pack, first, last, positions,
-                                                        {.weights = route_options.weights}, here));
+    const size_t set = sets.size() == 1 ? sets.front() : sets[route.stages_.size()];
+    ASSIGN_OR_RETURN(store::StageGraph graph,
+                     JoinStage(pack, first, last, positions, {.weights = set}, here));
     RETURN_IF_ERROR(VerifyStageWeights(pack, graph));
     LocalStage local;
     ASSIGN_OR_RETURN(local.weights, store::StageWeights::Open(pack, graph));

@@ -25,7 +25,8 @@ struct RouteOptions {
   wire::PayloadType hop = wire::PayloadType::kF32;  // How hidden states travel; or kF16.
   bool exact = false;                               // engine::StageOptions.
   engine::KvFormat kv_format = engine::KvFormat::kF32;
-  size_t weights = 0;  // store::StageVariant.
+  // The pack's set of weights (store::StageVariant) of each stage; a single one: of all of them.
+  std::vector<size_t> weights = {0};
   // Over how many pretend volunteers the experts of every layer are divided; 0: they are not.
   uint32_t expert_holders = 0;
 };
@@ -34,6 +35,8 @@ struct RouteOptions {
 class LocalRoute {
  public:
   // Joins, verifies and loads the stages for `positions` positions. The pack may go afterwards.
+  // kInvalidArgument unless there is a set of weights for each stage, or one for all; experts that
+  // are divided have one.
   static Result<LocalRoute> Load(const store::Pack& pack, std::span<const uint32_t> cuts,
                                  const RouteOptions& options, uint32_t positions);
 

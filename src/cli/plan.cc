@@ -108,12 +108,28 @@ Result<PlannedModel> ReadModel(const PlanArguments& arguments, uint32_t hop_byte
   return model;
 }
 
+// The blocks as each of the pack's sets of weights has them, and every device with its own set.
+Status AddBlocks(const store::Manifest& manifest, uint32_t hop_bytes, DevicesFile& devices) {
+  planner::Problem& problem = devices.problem;
+  problem.blocks = BlockCostsOf(manifest, hop_bytes);
+  for (size_t set = 1; set < manifest.variants.size(); ++set) {
+    problem.other_forms.push_back(BlockCostsOf(manifest, hop_bytes, {.weights = set}));
+  }
+  for (const DeviceKind& kind : devices.kinds) {
+    ASSIGN_OR_RETURN(const size_t set, store::FindWeights(manifest, kind.weights));
+    for (uint32_t i = kind.first; i < kind.first + kind.count; ++i) {
+      problem.volunteers[i].form = static_cast<uint32_t>(set);
+    }
+  }
+  return {};
+}
+
 Status RunPlan(const PlanArguments& arguments) {
   const uint32_t hop_bytes = arguments.f16_hops ? 2 : 4;
   ASSIGN_OR_RETURN(const PlannedModel model, ReadModel(arguments, hop_bytes));
   ASSIGN_OR_RETURN(const std::string text, model::ReadFile(arguments.devices, kDevicesBytesMax));
   ASSIGN_OR_RETURN(DevicesFile devices, ParseDevices(text, arguments.devices));
-  devices.problem.blocks = BlockCostsOf(model.manifest, hop_bytes);
+  RETURN_IF_ERROR(AddBlocks(model.manifest, hop_bytes, devices));
   ASSIGN_OR_RETURN(const planner::PoolPlan plan, planner::PlanPool(devices.problem));
   PrintNames(devices);
   if (!model.layers.empty() && (arguments.divide_experts || !plan.complete())) {

@@ -35,6 +35,9 @@ Result<DividedPlan> PlanDivided(const planner::Problem& problem,
                                 uint32_t hop_bytes) {
   DividedPlan plan;
   plan.problem = problem;
+  // Experts that lie elsewhere are in the first set of weights, and so is what asks them.
+  plan.problem.other_forms.clear();
+  for (planner::Volunteer& one : plan.problem.volunteers) one.form = 0;
   for (const planner::ExpertLayer& layer : layers) plan.problem.blocks[layer.block] = layer.own;
   std::vector<planner::RoleNode> nodes;
   for (const planner::Volunteer& one : problem.volunteers) {

@@ -113,7 +113,7 @@ Result<fs::path> ProvidePack(const ServeFlags& flags) {
   ServedPackOptions options;
   options.model = flags.model;
   options.data = DataFolder(flags);
-  options.weights = flags.weights;
+  options.weights = flags.options.weights.empty() ? "q4" : flags.options.weights;
   options.on_packing = [](const std::string& line) { spdlog::info("{}", line); };
   options.on_progress = [&](std::string_view what, uint64_t done_bytes, uint64_t total_bytes) {
     bar.Show(what, done_bytes, total_bytes);

@@ -179,9 +179,11 @@ void AddServeFlags(CLI::App& command, ServeFlags& flags) {
           "model", flags.model,
           "a pack, or a model folder, GGUF or ONNX file, which is packed at the first start")
       ->required();
-  command.add_option("--weights", flags.weights, "of a pack that is made: f32, f16, q8 or q4")
-      ->check(CLI::IsMember({"f32", "f16", "q8", "q4"}))
-      ->capture_default_str();
+  command.add_option(
+      "--weights", options.weights,
+      "the sets of weights to serve, such as q4,f32: of several each volunteer is "
+      "given the one that suits it; auto: all that the pack has. Default: its first; "
+      "a pack that is made is made of these, or of q4");
   command.add_option("--host", options.host, "the address to listen on; 0.0.0.0: every one")
       ->capture_default_str();
   command.add_option("--port", options.port, "the port; 0: any free one")->capture_default_str();

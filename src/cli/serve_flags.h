@@ -19,7 +19,6 @@ namespace shoal::cli {
 struct ServeFlags {
   CoordinatorOptions options;  // All but the pack.
   std::filesystem::path model;
-  std::string weights = "q4";
   std::string hop = "f32";
   std::string tls;  // "self" or empty.
   std::filesystem::path data;

@@ -14,7 +14,7 @@ namespace shoal::cli {
 struct ServedPackOptions {
   std::filesystem::path model;  // A pack, a model folder, a GGUF or an ONNX file.
   std::filesystem::path data;   // Packs are kept below data/packs/.
-  std::string weights;          // Of a pack that is made: "f32", "f16", "q8" or "q4".
+  std::string weights;          // Of a pack that is made: sets as packer::Recipe::List has them.
   // Once before something is packed, with what and where to.
   std::function<void(const std::string& line)> on_packing = [](const std::string&) {};
   std::function<void(std::string_view what, uint64_t done_bytes, uint64_t total_bytes)>

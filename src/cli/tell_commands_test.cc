@@ -89,7 +89,7 @@ TEST_F(TellCommandsTest, BashOffersWhatTheHelpSays) {
   }
   EXPECT_EQ(Bash({"bench", ""}), std::set<std::string>{"engine"});
   EXPECT_EQ(Bash({"serve", "--hop", ""}), (std::set<std::string>{"f16", "f32"}));
-  EXPECT_EQ(Bash({"serve", "x", "--weights", "q"}), (std::set<std::string>{"q4", "q8"}));
+  EXPECT_EQ(Bash({"serve", "x", "--hop", "f"}), (std::set<std::string>{"f16", "f32"}));
   EXPECT_EQ(Bash({"serve", "--api-key", ""}), std::set<std::string>{});
 }
 

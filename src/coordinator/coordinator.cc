@@ -16,9 +16,8 @@
 #include "coordinator/api/openapi.h"
 #include "coordinator/api/parse_request.h"
 #include "coordinator/gate/gate.h"
-#include "coordinator/hub/block_costs.h"
-#include "coordinator/hub/expert_layers.h"
 #include "coordinator/hub/hub.h"
+#include "coordinator/hub/served_forms.h"
 #include "coordinator/served_model.h"
 #include "net/address.h"
 #include "net/server.h"
@@ -67,10 +66,11 @@ Result<Gate::Options> GateOptions(const CoordinatorOptions& options) {
 
 // Opens the journal, if one is wanted, and says what was cut off.
 Result<std::unique_ptr<store::Journal>> OpenJournal(const CoordinatorOptions& options,
-                                                    const store::Manifest& manifest) {
+                                                    const store::Manifest& manifest,
+                                                    const store::StageVariant& first) {
   if (options.journal.empty()) return nullptr;
-  const std::string model = StrCat(manifest.name, " ", manifest.variants.front().blocks.size(), " ",
-                                   manifest.variants.front().weights);
+  const store::Variant& set = manifest.variants[first.weights];
+  const std::string model = StrCat(manifest.name, " ", set.blocks.size(), " ", set.weights);
   ASSIGN_OR_RETURN(store::Journal journal, store::Journal::Open(options.journal, model));
   const size_t cut = journal.past().open.size();
   if (cut > 0) spdlog::warn("{} answers were cut off when the last process ended", cut);
@@ -80,16 +80,16 @@ Result<std::unique_ptr<store::Journal>> OpenJournal(const CoordinatorOptions& op
 std::vector<swarm::ExpectedStage> ExpectedOf(const store::JournalState& past) {
   std::vector<swarm::ExpectedStage> stages;
   for (const store::JournalStage& stage : past.plan) {
-    stages.push_back({stage.pipeline, {stage.first, stage.last}, stage.holders});
+    stages.push_back({stage.pipeline, {stage.first, stage.last}, stage.holders, stage.weights});
   }
   return stages;
 }
 
-Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
-                        const CoordinatorOptions& options, store::Journal* journal) {
+Hub::Options HubOptions(const store::Manifest& manifest, std::vector<store::StageVariant> forms,
+                        uint32_t positions, const CoordinatorOptions& options,
+                        store::Journal* journal) {
   swarm::Config config;
-  config.blocks = BlockCostsOf(manifest, options.f16_hops ? 2 : 4);
-  config.mixtures = ExpertLayersOf(manifest, options.f16_hops ? 2 : 4);
+  DescribeForms(manifest, forms, options.f16_hops ? 2 : 4, config);
   config.expert_holders = options.expert_holders;
   config.vocab = manifest.model.vocab;
   config.hidden = manifest.model.hidden;
@@ -109,6 +109,7 @@ Hub::Options HubOptions(const store::Manifest& manifest, uint32_t positions,
   out.journal = journal;
   if (journal != nullptr) config.expected = ExpectedOf(journal->past());
   out.swarm = std::move(config);
+  out.forms = std::move(forms);
   out.volunteers_max = options.limits.volunteers;
   out.first_session = (RandomU64() >> 12 << 16) + 1;
   if (!options.join_secret.empty()) out.join_secret.emplace(options.join_secret);
@@ -134,8 +135,8 @@ Door DoorOf(std::string_view path) {
 
 struct Coordinator::Impl {
   Impl(net::EventLoop& event_loop, store::Pack opened, TextSide text_side, uint32_t positions,
-       const CoordinatorOptions& options, Gate::Options gate_options, Trace trace,
-       std::unique_ptr<store::Journal> opened_journal)
+       std::vector<store::StageVariant> forms, const CoordinatorOptions& options,
+       Gate::Options gate_options, Trace trace, std::unique_ptr<store::Journal> opened_journal)
       : loop(event_loop),
         journal(std::move(opened_journal)),
         pack(std::move(opened)),
@@ -143,7 +144,7 @@ struct Coordinator::Impl {
         gate(std::move(gate_options)),
         library(pack, positions),
         hub(loop, library, std::move(trace),
-            HubOptions(pack.manifest(), positions, options, journal.get())),
+            HubOptions(pack.manifest(), std::move(forms), positions, options, journal.get())),
         api(hub, DescribeModel(pack, positions, text, UnixSeconds()), text.tokenizer.get(),
             text.chat_template ? &*text.chat_template : nullptr,
             {.unix_seconds = UnixSeconds,
@@ -247,9 +248,11 @@ Result<std::unique_ptr<Coordinator>> Coordinator::Start(net::EventLoop& loop,
   if (!options.trace.empty()) {
     ASSIGN_OR_RETURN(trace, Trace::Open(options.trace));
   }
-  ASSIGN_OR_RETURN(auto journal, OpenJournal(options, pack.manifest()));
-  auto impl = std::make_unique<Impl>(loop, std::move(pack), std::move(text), positions, options,
-                                     std::move(gate), std::move(trace), std::move(journal));
+  ASSIGN_OR_RETURN(auto forms, ServedForms(pack.manifest(), options.weights));
+  ASSIGN_OR_RETURN(auto journal, OpenJournal(options, pack.manifest(), forms.front()));
+  auto impl =
+      std::make_unique<Impl>(loop, std::move(pack), std::move(text), positions, std::move(forms),
+                             options, std::move(gate), std::move(trace), std::move(journal));
   Impl* const raw = impl.get();
   net::ServerOptions server;
   server.host = options.host;

@@ -61,7 +61,8 @@ PoolPlan Finish(const Draft& draft) {
 PoolPlan NoPlan(const Problem& problem) {
   std::vector<Device> devices;
   for (const Volunteer& volunteer : problem.volunteers) {
-    devices.push_back({volunteer.node, volunteer.memory_bytes, {}});
+    devices.push_back(
+        {volunteer.node, volunteer.memory_bytes, {}, &BlocksOf(problem, volunteer.form)});
   }
   const Plan divided = Divide(problem.blocks, std::move(devices), problem.limits);
   PoolPlan plan;

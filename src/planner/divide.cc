@@ -20,11 +20,16 @@ uint64_t BytesNeeded(const std::vector<BlockCost>& blocks, Span span, const Limi
 
 namespace {
 
-// The end of the longest run of blocks from `first` that fits into `memory`.
-uint32_t FitEnd(const std::vector<BlockCost>& blocks, uint32_t first, uint64_t memory,
+// The end of the longest run of blocks from `first` that fits into the device.
+uint32_t FitEnd(const std::vector<BlockCost>& blocks, uint32_t first, const Device& device,
                 const Limits& limits) {
+  const std::vector<BlockCost>& there = device.blocks == nullptr ? blocks : *device.blocks;
+  CHECK(there.size() == blocks.size());
   uint32_t last = first;
-  while (last < blocks.size() && BytesNeeded(blocks, {first, last + 1}, limits) <= memory) ++last;
+  while (last < blocks.size() &&
+         BytesNeeded(there, {first, last + 1}, limits) <= device.memory_bytes) {
+    ++last;
+  }
   return last;
 }
 
@@ -36,7 +41,7 @@ uint64_t MissingBytes(const std::vector<BlockCost>& blocks, const std::vector<De
   bare.overhead_bytes = 0;
   const uint64_t needed = BytesNeeded(blocks, {0, static_cast<uint32_t>(blocks.size())}, bare);
   uint32_t done = 0;
-  for (const Device& device : devices) done = FitEnd(blocks, done, device.memory_bytes, limits);
+  for (const Device& device : devices) done = FitEnd(blocks, done, device, limits);
   const uint64_t placed = BytesNeeded(blocks, {0, done}, bare);
   return needed - placed;
 }
@@ -50,7 +55,7 @@ std::vector<std::vector<bool>> Feasible(const std::vector<BlockCost>& blocks,
   can_end[devices.size()][block_count] = true;
   for (size_t i = devices.size(); i-- > 0;) {
     for (uint32_t first = 0; first < block_count; ++first) {
-      const uint32_t fit_end = FitEnd(blocks, first, devices[i].memory_bytes, limits);
+      const uint32_t fit_end = FitEnd(blocks, first, devices[i], limits);
       for (uint32_t last = first + 1; last <= fit_end && !can_end[i][first]; ++last) {
         can_end[i][first] = can_end[i + 1][last];
       }
@@ -91,7 +96,7 @@ std::vector<Stage> Cut(const std::vector<BlockCost>& blocks, const std::vector<D
   std::vector<Stage> stages;
   uint32_t first = 0;
   for (size_t i = 0; i < devices.size(); ++i) {
-    const uint32_t fit_end = FitEnd(blocks, first, devices[i].memory_bytes, limits);
+    const uint32_t fit_end = FitEnd(blocks, first, devices[i], limits);
     const uint32_t wanted = ShareEnd(blocks, devices, i, first);
     uint32_t best = 0;
     uint32_t best_distance = UINT32_MAX;
@@ -148,12 +153,11 @@ Plan Replace(const std::vector<BlockCost>& blocks, const Plan& plan, NodeId lost
   Plan repaired = plan;
   for (Stage& stage : repaired.stages) {
     if (stage.node != lost) continue;
-    const uint64_t needed = BytesNeeded(blocks, stage.span, limits);
     const Device* best = nullptr;
     for (const Device& device : devices) {
       const bool in_plan = std::ranges::any_of(
           plan.stages, [&](const Stage& other) { return other.node == device.node; });
-      if (in_plan || device.memory_bytes < needed) continue;
+      if (in_plan || FitEnd(blocks, stage.span.first, device, limits) < stage.span.last) continue;
       if (best == nullptr || device.memory_bytes < best->memory_bytes ||
           (device.memory_bytes == best->memory_bytes && device.node < best->node)) {
         best = &device;

@@ -27,6 +27,23 @@ std::string Padded(std::string text, size_t width) {
   return text;
 }
 
+// "blocks 0 to 3         1.2 GB    volunteer 4"; replicas of other forms with what they need.
+std::string DescribeStage(const Problem& problem, const PlacedSpan& stage) {
+  const auto bytes_at = [&](NodeId node) {
+    const auto at = std::ranges::find(problem.volunteers, node, &Volunteer::node);
+    return BytesNeeded(BlocksOf(problem, at->form), stage.span, problem.limits);
+  };
+  const uint64_t bytes = bytes_at(stage.nodes.front());
+  std::string nodes;
+  for (const NodeId node : stage.nodes) {
+    nodes += StrCat(nodes.empty() ? "" : ", ", node.value);
+    const uint64_t there = bytes_at(node);
+    if (there != bytes) nodes += StrCat(" (", FormatBytes(static_cast<double>(there)), ")");
+  }
+  return StrCat(Padded(Blocks(stage.span), 20), Padded(FormatBytes(static_cast<double>(bytes)), 10),
+                stage.nodes.size() == 1 ? "volunteer " : "volunteers ", nodes);
+}
+
 std::string Significant(double value) {
   char text[32];
   const int digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
@@ -58,9 +75,7 @@ Reasons::Reasons(const Draft& draft) : costs_(draft.costs()) {
       const auto& [span, holders] = pipeline[s];
       const Index fastest = *std::ranges::min_element(
           holders, {}, [&](Index w) { return StreamSeconds(costs_, w, span); });
-      const uint64_t bytes = costs_.BytesNeeded(span.first, span.last);
-      stages_.push_back({span, fastest, StreamSeconds(costs_, fastest, span), bytes});
-      smallest_ = std::min(smallest_, bytes);
+      stages_.push_back({span, fastest, StreamSeconds(costs_, fastest, span)});
     }
   }
 }
@@ -68,12 +83,16 @@ Reasons::Reasons(const Draft& draft) : costs_(draft.costs()) {
 LeftOut Reasons::Of(Index v) const {
   const Volunteer& volunteer = costs_.problem().volunteers[v];
   const auto stage = std::ranges::find_if(
-      stages_, [&](const Stage& weak) { return weak.bytes <= volunteer.memory_bytes; });
+      stages_, [&](const Stage& weak) { return costs_.Fits(v, weak.span.first, weak.span.last); });
   if (stage == stages_.end()) {
+    uint64_t smallest = UINT64_MAX;
+    for (const Stage& weak : stages_) {
+      smallest = std::min(smallest, costs_.BytesNeeded(v, weak.span.first, weak.span.last));
+    }
     return {volunteer.node, LeftOutReason::kTooSmall,
             StrCat("its ", FormatBytes(static_cast<double>(volunteer.memory_bytes)),
                    " have no room for a span of the plan, of which the smallest needs ",
-                   FormatBytes(static_cast<double>(smallest_)))};
+                   FormatBytes(static_cast<double>(smallest)))};
   }
   const Span span = stage->span;
   const double load_s = costs_.LoadSeconds(v, span.first, span.last);
@@ -113,14 +132,7 @@ std::string Describe(const Problem& problem, const PoolPlan& plan) {
   for (size_t p = 0; p < plan.pipelines.size(); ++p) {
     text += StrCat("pipeline ", p + 1, "\n");
     for (const PlacedSpan& stage : plan.pipelines[p].stages) {
-      std::string nodes;
-      for (const NodeId node : stage.nodes) {
-        nodes += StrCat(nodes.empty() ? "" : ", ", node.value);
-      }
-      const auto bytes =
-          static_cast<double>(BytesNeeded(problem.blocks, stage.span, problem.limits));
-      text += StrCat("  ", Padded(Blocks(stage.span), 20), Padded(FormatBytes(bytes), 10),
-                     stage.nodes.size() == 1 ? "volunteer " : "volunteers ", nodes, "\n");
+      text += StrCat("  ", DescribeStage(problem, stage), "\n");
     }
   }
   const Prediction& expected = plan.prediction;

@@ -21,11 +21,9 @@ class Reasons {
     Span span;
     Index fastest;  // Of its holders.
     double fastest_s;
-    uint64_t bytes;
   };
   const Costs& costs_;
   std::vector<Stage> stages_;
-  uint64_t smallest_ = UINT64_MAX;
 };
 
 // A table of pipelines, stages, holders and predicted figures, then who was left out and why, then,

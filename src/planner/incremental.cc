@@ -302,7 +302,7 @@ class Repairer {
     near = Shortlist(costs_, near, kJoinList);
     uint64_t room = 0;
     for (const Index w : near) room += costs_.problem().volunteers[w].memory_bytes;
-    if (room < costs_.BytesNeeded(0, costs_.block_count())) return;
+    if (room < costs_.LeastBytesNeeded(0, costs_.block_count())) return;
     const std::vector<Chain> chains = SearchChains(costs_, near, kQuick, 1);
     if (chains.empty()) return;
     pipelines_.push_back(ToPipeline(chains.front()));
@@ -339,8 +339,8 @@ void CountAsCached(Problem& problem, const PoolPlan& plan) {
         std::vector<uint64_t>& cached = at->second->cached_bytes;
         cached.resize(block_count);
         const uint32_t last = std::min(stage.span.last, block_count);
-        for (uint32_t b = stage.span.first; b < last; ++b)
-          cached[b] = problem.blocks[b].weight_bytes;
+        const std::vector<BlockCost>& blocks = BlocksOf(problem, at->second->form);
+        for (uint32_t b = stage.span.first; b < last; ++b) cached[b] = blocks[b].weight_bytes;
       }
     }
   }

@@ -97,7 +97,7 @@ class LargePool {
     std::vector<std::vector<Index>> clusters(costs_.problem().network.clusters.size() + 1);
     for (const Index v : everyone_) clusters[costs_.ClusterOf(v)].push_back(v);
     clusters[kFar].clear();
-    const double needed = static_cast<double>(costs_.BytesNeeded(0, costs_.block_count()));
+    const double needed = static_cast<double>(costs_.LeastBytesNeeded(0, costs_.block_count()));
     std::vector<std::pair<double, size_t>> ranked;
     for (size_t c = 1; c < clusters.size(); ++c) {
       std::ranges::sort(clusters[c], {}, [&](Index v) { return std::pair(per_block_[v], v); });

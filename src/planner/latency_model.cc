@@ -11,14 +11,9 @@ namespace {
 constexpr double kTokenBytes = 4;
 constexpr double kFixedMin = 1e-9;  // No step takes no time: rates stay finite.
 
-struct Rows {
-  double all;        // Of the step.
-  double last_only;  // Of blocks that run for the last row alone.
-  double position;   // Mean context.
-  double kv_reads;   // How often a position's KV is read: once per session.
-};
+void Push(std::vector<double>& sums, double value) { sums.push_back(sums.back() + value); }
 
-StepWork WorkOf(const BlockCost& block, const Rows& rows) {
+StepWork WorkOf(const BlockCost& block, const StepShape& rows) {
   const double through = block.last_row_only ? rows.last_only : rows.all;
   return {block.read_fraction * static_cast<double>(block.weight_bytes) +
               rows.kv_reads * rows.position * static_cast<double>(block.kv_bytes_per_position),
@@ -34,32 +29,31 @@ Costs::Costs(const Problem& problem)
   chunk_rows_ = static_cast<double>(work.prompt_tokens) / chunks_;
   chunk_share_ = static_cast<double>(chunks_ - 1) / work.answer_tokens;
 
-  const double prompt = work.prompt_tokens;
-  const double context = prompt + static_cast<double>(work.answer_tokens) / 2;
-  weights_ = {0};
-  kv_ = {0};
-  chunk_bytes_ = chunk_flops_ = step_bytes_ = step_flops_ = {0};
-  std::vector<double> cold = {0};
+  chunk_flops_ = step_flops_ = {0};
   for (const BlockCost& block : problem.blocks) {
-    const StepWork chunk = WorkOf(block, {chunk_rows_, 1, prompt / 2, 1});
-    const StepWork step = WorkOf(block, {1, 1, context, 1});
-    weights_.push_back(weights_.back() + block.weight_bytes);
-    kv_.push_back(kv_.back() + block.kv_bytes_per_position);
-    chunk_bytes_.push_back(chunk_bytes_.back() + chunk.bytes);
-    chunk_flops_.push_back(chunk_flops_.back() + chunk.flops);
-    step_bytes_.push_back(step_bytes_.back() + step.bytes);
-    step_flops_.push_back(step_flops_.back() + step.flops);
-    cold.push_back(cold.back() + static_cast<double>(block.weight_bytes));
+    Push(chunk_flops_, WorkOf(block, ChunkRows()).flops);
+    Push(step_flops_, WorkOf(block, StepRows(1)).flops);
   }
-  missing_.push_back(std::move(cold));
   for (uint32_t cut = 0; cut <= block_count_; ++cut) {
     chunk_message_.push_back(MessageBytes(cut, cut == block_count_ ? 1 : chunk_rows_));
     step_message_.push_back(MessageBytes(cut, 1));
   }
   const uint32_t rows_most = std::min(work.sessions, work.rows_max);
   for (uint32_t rows = 1; rows <= rows_most; rows *= 2) AddShape(rows);
+  for (uint32_t form = 0; form <= problem.other_forms.size(); ++form) {
+    AddForm(BlocksOf(problem, form));
+  }
   volunteers_.reserve(problem.volunteers.size());
   for (const Volunteer& volunteer : problem.volunteers) AddVolunteer(volunteer);
+}
+
+StepShape Costs::ChunkRows() const {
+  return {chunk_rows_, 1, static_cast<double>(problem_->workload.prompt_tokens) / 2, 1};
+}
+
+StepShape Costs::StepRows(double rows) const {
+  const Workload& work = problem_->workload;
+  return {rows, rows, work.prompt_tokens + static_cast<double>(work.answer_tokens) / 2, rows};
 }
 
 double Costs::MessageBytes(uint32_t cut, double rows) const {
@@ -71,24 +65,17 @@ double Costs::MessageBytes(uint32_t cut, double rows) const {
 
 void Costs::AddShape(uint32_t rows) {
   const double answer = problem_->workload.answer_tokens;
-  const double context = problem_->workload.prompt_tokens + answer / 2;
   const double steps = (answer - 1) / answer;  // Decode steps per answered token.
   const double r = rows;
   Shape shape;
   shape.rows = rows;
   shape.busy_fixed = steps / r + chunks_ / answer;
-  shape.latency_bytes = shape.latency_flops = shape.busy_bytes = shape.busy_flops = {0};
-  for (uint32_t i = 0; i < block_count_; ++i) {
-    const StepWork step = WorkOf(problem_->blocks[i], {r, r, context, r});
-    const StepWork chunk = {chunk_bytes_[i + 1] - chunk_bytes_[i],
-                            chunk_flops_[i + 1] - chunk_flops_[i]};
-    const auto push = [](std::vector<double>& sums, double value) {
-      sums.push_back(sums.back() + value);
-    };
-    push(shape.latency_bytes, steps * step.bytes + chunk.bytes / answer);
-    push(shape.latency_flops, steps * step.flops + chunk.flops / answer);
-    push(shape.busy_bytes, steps * step.bytes / r + chunks_ * chunk.bytes / answer);
-    push(shape.busy_flops, steps * step.flops / r + chunks_ * chunk.flops / answer);
+  shape.latency_flops = shape.busy_flops = {0};
+  for (const BlockCost& block : problem_->blocks) {
+    const double step = WorkOf(block, StepRows(r)).flops;
+    const double chunk = WorkOf(block, ChunkRows()).flops;
+    Push(shape.latency_flops, steps * step + chunk / answer);
+    Push(shape.busy_flops, steps * step / r + chunks_ * chunk / answer);
   }
   for (uint32_t cut = 0; cut <= block_count_; ++cut) {
     const double step = MessageBytes(cut, r);
@@ -96,6 +83,35 @@ void Costs::AddShape(uint32_t rows) {
     shape.busy_message.push_back(steps * step / r + chunks_ * chunk_message_[cut] / answer);
   }
   shapes_.push_back(std::move(shape));
+}
+
+void Costs::AddForm(const std::vector<BlockCost>& blocks) {
+  const double answer = problem_->workload.answer_tokens;
+  const double steps = (answer - 1) / answer;
+  Form form;
+  form.weights = form.kv = {0};
+  form.chunk_bytes = form.step_bytes = {0};
+  std::vector<double> cold = {0};
+  for (const BlockCost& block : blocks) {
+    form.weights.push_back(form.weights.back() + block.weight_bytes);
+    form.kv.push_back(form.kv.back() + block.kv_bytes_per_position);
+    Push(form.chunk_bytes, WorkOf(block, ChunkRows()).bytes);
+    Push(form.step_bytes, WorkOf(block, StepRows(1)).bytes);
+    Push(cold, static_cast<double>(block.weight_bytes));
+  }
+  for (const Shape& shape : shapes_) {
+    const double r = shape.rows;
+    std::vector<double>& latency = form.latency_bytes.emplace_back(1, 0);
+    std::vector<double>& busy = form.busy_bytes.emplace_back(1, 0);
+    for (const BlockCost& block : blocks) {
+      const double step = WorkOf(block, StepRows(r)).bytes;
+      const double chunk = WorkOf(block, ChunkRows()).bytes;
+      Push(latency, steps * step + chunk / answer);
+      Push(busy, steps * step / r + chunks_ * chunk / answer);
+    }
+  }
+  forms_.push_back(std::move(form));
+  missing_.push_back(std::move(cold));
 }
 
 void Costs::AddVolunteer(const Volunteer& volunteer) {
@@ -110,11 +126,13 @@ void Costs::AddVolunteer(const Volunteer& volunteer) {
   known.warm_risk = problem_->churn.warm_recovery_s / volunteer.stay_s;
   known.memory = volunteer.memory_bytes;
   known.cluster = volunteer.link.cluster;
-  known.missing_at = 0;
+  known.form = volunteer.form;
+  forms_[known.form].used = true;
+  known.missing_at = volunteer.form;
   if (!volunteer.cached_bytes.empty()) {
     std::vector<double> missing = {0};
     for (uint32_t i = 0; i < block_count_; ++i) {
-      const uint64_t bytes = problem_->blocks[i].weight_bytes;
+      const uint64_t bytes = BlocksOf(*problem_, volunteer.form)[i].weight_bytes;
       const uint64_t cached =
           i < volunteer.cached_bytes.size() ? std::min(volunteer.cached_bytes[i], bytes) : 0;
       missing.push_back(missing.back() + static_cast<double>(bytes - cached));
@@ -123,6 +141,22 @@ void Costs::AddVolunteer(const Volunteer& volunteer) {
     missing_.push_back(std::move(missing));
   }
   volunteers_.push_back(known);
+}
+
+uint64_t Costs::LeastBytesNeeded(uint32_t a, uint32_t b) const {
+  uint64_t least = UINT64_MAX;
+  for (const Form& form : forms_) {
+    if (form.used) least = std::min(least, BytesNeeded(form, a, b));
+  }
+  return least;
+}
+
+uint64_t Costs::MostBytesNeeded(uint32_t a, uint32_t b) const {
+  uint64_t most = 0;
+  for (const Form& form : forms_) {
+    if (form.used) most = std::max(most, BytesNeeded(form, a, b));
+  }
+  return most;
 }
 
 uint32_t Costs::FitEnd(Index v, uint32_t a) const {

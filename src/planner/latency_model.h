@@ -7,8 +7,9 @@
 //   step(v, r)  = fixed + s_per_byte * (W + r p KV) + s_per_flop * r (F + p G)
 //   chunk(v)    = fixed + s_per_byte * (W + P/2 KV) + s_per_flop * c (F + P/2 G)
 //
-// with W weight bytes read, KV bytes per position, F flops per token and G flops per token and
-// position, summed over the span's blocks (last_row_only blocks: one row of a chunk instead of c).
+// with W weight bytes read and KV bytes per position, both in the form that v gets blocks in, F
+// flops per token and G flops per token and position, summed over the span's blocks (last_row_only
+// blocks: one row of a chunk instead of c).
 //
 // A message of m bytes from v to w (m = rows * hidden bytes of the cut + frame header; rows * 4 +
 // header at either end of the model, where token ids travel) takes
@@ -30,7 +31,7 @@
 //
 // Since step and chunk are linear in sums over blocks, both "latency" and "busy" time of a span are
 // fixed * x + s_per_byte * (B[b] - B[a]) + s_per_flop * (C[b] - C[a]) with prefix sums B and C that
-// depend on the workload and r alone: Costs holds those.
+// depend on the workload, r and the form alone: Costs holds those.
 #pragma once
 
 #include <algorithm>
@@ -43,6 +44,14 @@ namespace shoal::planner {
 
 // Index of a volunteer in Problem::volunteers.
 using Index = uint32_t;
+
+// The rows of a step.
+struct StepShape {
+  double all;
+  double last_only;  // Of blocks that run for the last row alone.
+  double position;   // Mean context.
+  double kv_reads;   // How often a position's KV is read: once per session.
+};
 
 class Costs {
  public:
@@ -57,35 +66,37 @@ class Costs {
   size_t shape_count() const { return shapes_.size(); }
   uint32_t Rows(size_t shape) const { return shapes_[shape].rows; }
 
-  // Memory. Monotone: what holds [a, b) holds any part of it.
-  uint64_t BytesNeeded(uint32_t a, uint32_t b) const {
-    return (weights_[b] - weights_[a]) * problem_->limits.weight_percent / 100 +
-           (kv_[b] - kv_[a]) * problem_->limits.positions + problem_->limits.overhead_bytes;
+  // Memory, in v's form. Monotone: what holds [a, b) holds any part of it.
+  uint64_t BytesNeeded(Index v, uint32_t a, uint32_t b) const {
+    return BytesNeeded(forms_[volunteers_[v].form], a, b);
   }
+  // In the forms that need least and most, of those that volunteers have.
+  uint64_t LeastBytesNeeded(uint32_t a, uint32_t b) const;
+  uint64_t MostBytesNeeded(uint32_t a, uint32_t b) const;
   bool Fits(Index v, uint32_t a, uint32_t b) const {
-    return BytesNeeded(a, b) <= volunteers_[v].memory;
+    return BytesNeeded(v, a, b) <= volunteers_[v].memory;
   }
   // The farthest end of a span from `a` that fits; a if not even one block does.
   uint32_t FitEnd(Index v, uint32_t a) const;
-  uint64_t WeightBytes(uint32_t a, uint32_t b) const { return weights_[b] - weights_[a]; }
 
   // Contribution of v's executor to the latency of a stream, s per answered token.
   double StageLatency(Index v, uint32_t a, uint32_t b, size_t shape) const {
-    const Shape& s = shapes_[shape];
-    return Span(v, s.latency_bytes, s.latency_flops, a, b) + volunteers_[v].fixed_s;
+    const std::vector<double>& bytes = FormOf(v).latency_bytes[shape];
+    return Span(v, bytes, shapes_[shape].latency_flops, a, b) + volunteers_[v].fixed_s;
   }
   // Time for which v's executor is busy per answered token, s.
   double StageBusy(Index v, uint32_t a, uint32_t b, size_t shape) const {
     const Shape& s = shapes_[shape];
-    return Span(v, s.busy_bytes, s.busy_flops, a, b) + volunteers_[v].fixed_s * s.busy_fixed;
+    const std::vector<double>& bytes = FormOf(v).busy_bytes[shape];
+    return Span(v, bytes, s.busy_flops, a, b) + volunteers_[v].fixed_s * s.busy_fixed;
   }
   // Time of one prefill chunk, s.
   double StageChunk(Index v, uint32_t a, uint32_t b) const {
-    return Span(v, chunk_bytes_, chunk_flops_, a, b) + volunteers_[v].fixed_s;
+    return Span(v, FormOf(v).chunk_bytes, chunk_flops_, a, b) + volunteers_[v].fixed_s;
   }
   // One decode step of one row, s.
   double StageStep(Index v, uint32_t a, uint32_t b) const {
-    return Span(v, step_bytes_, step_flops_, a, b) + volunteers_[v].fixed_s;
+    return Span(v, FormOf(v).step_bytes, step_flops_, a, b) + volunteers_[v].fixed_s;
   }
 
   // Half-hops through the coordinator at a cut (0: before the first block, block_count(): behind
@@ -151,8 +162,15 @@ class Costs {
   struct Shape {
     uint32_t rows = 1;
     double busy_fixed = 1;
-    std::vector<double> latency_bytes, latency_flops, busy_bytes, busy_flops;  // Prefix sums.
-    std::vector<double> latency_message, busy_message;                         // Per cut.
+    std::vector<double> latency_flops, busy_flops;      // Prefix sums.
+    std::vector<double> latency_message, busy_message;  // Per cut.
+  };
+  // Prefix sums of what depends on the form that blocks have at a volunteer.
+  struct Form {
+    std::vector<uint64_t> weights, kv;
+    std::vector<double> chunk_bytes, step_bytes;
+    std::vector<std::vector<double>> latency_bytes, busy_bytes;  // By shape.
+    bool used = false;                                           // By a volunteer.
   };
   struct Known {
     double fixed_s, s_per_byte, s_per_flop;
@@ -160,6 +178,7 @@ class Costs {
     double cold_risk, warm_risk;
     uint64_t memory;
     uint32_t cluster;
+    uint32_t form;        // Into forms_.
     uint32_t missing_at;  // Into missing_.
   };
 
@@ -168,7 +187,15 @@ class Costs {
     const Known& known = volunteers_[v];
     return known.s_per_byte * (bytes[b] - bytes[a]) + known.s_per_flop * (flops[b] - flops[a]);
   }
+  const Form& FormOf(Index v) const { return forms_[volunteers_[v].form]; }
+  uint64_t BytesNeeded(const Form& form, uint32_t a, uint32_t b) const {
+    return (form.weights[b] - form.weights[a]) * problem_->limits.weight_percent / 100 +
+           (form.kv[b] - form.kv[a]) * problem_->limits.positions + problem_->limits.overhead_bytes;
+  }
+  StepShape ChunkRows() const;
+  StepShape StepRows(double rows) const;
   void AddShape(uint32_t rows);
+  void AddForm(const std::vector<BlockCost>& blocks);
   void AddVolunteer(const Volunteer& volunteer);
   double MessageBytes(uint32_t cut, double rows) const;
 
@@ -177,12 +204,12 @@ class Costs {
   uint32_t chunks_;
   double chunk_rows_;
   double chunk_share_;
-  std::vector<uint64_t> weights_, kv_;
-  std::vector<double> chunk_bytes_, chunk_flops_, step_bytes_, step_flops_;
+  std::vector<double> chunk_flops_, step_flops_;  // Prefix sums.
   std::vector<double> chunk_message_, step_message_;
   std::vector<Shape> shapes_;
+  std::vector<Form> forms_;  // As BlocksOf() numbers them.
   std::vector<Known> volunteers_;
-  std::vector<std::vector<double>> missing_;  // Prefix sums; the first: of an empty cache.
+  std::vector<std::vector<double>> missing_;  // Prefix sums; at a form's number: of an empty cache.
 };
 
 }  // namespace shoal::planner

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 #include <numeric>
+#include <set>
 #include <string_view>
 
 #include "planner/chain_oracle.h"
@@ -99,6 +100,58 @@ TEST(Optimality, WholePlanAgainstEveryPlan) {
   EXPECT_LE(gaps.worst, 0.03) << "seed " << gaps.worst_seed;
   EXPECT_LE(gaps.mean(), 0.005);
   EXPECT_GT(gaps.feasible, gaps.instances / 3);
+}
+
+// Volunteers that get the same blocks in more bytes or fewer: what each holds fits, counted here
+// anew, and the plan is as good as with one form.
+TEST(Optimality, WholePlanInForms) {
+  Gaps gaps;
+  int mixed = 0;
+  const int rounds = FullTests() ? 2000 : 200;
+  for (int round = 0; round < rounds; ++round) {
+    const auto seed = static_cast<uint64_t>(round) + 2'000'000;
+    const Problem problem = SmallProblemInForms(seed, 5, 5);
+    const Result<PoolPlan> plan = PlanPool(problem);
+    ASSERT_TRUE(plan.has_value()) << plan.error().ToString();
+    const Costs costs(problem);
+    ++gaps.instances;
+    const double best = PoolOracle(costs).Best();
+    ASSERT_EQ(plan->complete(), best < std::numeric_limits<double>::infinity()) << "seed " << seed;
+    if (!plan->complete()) continue;
+    gaps.Add(seed, plan->prediction.effective / best - 1);
+    std::set<uint32_t> forms;
+    for (const Pipeline& pipeline : plan->pipelines) {
+      for (const PlacedSpan& stage : pipeline.stages) {
+        for (const NodeId node : stage.nodes) {
+          const Volunteer& holder = problem.volunteers[node.value - 1];
+          ASSERT_EQ(holder.node, node);
+          const auto& blocks =
+              holder.form == 0 ? problem.blocks : problem.other_forms.at(holder.form - 1);
+          EXPECT_LE(BytesNeeded(blocks, stage.span, problem.limits), holder.memory_bytes);
+          forms.insert(holder.form);
+        }
+      }
+    }
+    if (forms.size() > 1) ++mixed;
+  }
+  Report("whole plan in forms, up to 5 volunteers, 5 blocks", gaps);
+  EXPECT_LE(gaps.worst, 0.03) << "seed " << gaps.worst_seed;
+  EXPECT_LE(gaps.mean(), 0.005);
+  EXPECT_GT(mixed, gaps.instances / 10);
+}
+
+TEST(Problem, FormsDifferInTheirBytesAlone) {
+  Problem problem = SmallProblemInForms(1, 5, 5);
+  ASSERT_TRUE(ValidateProblem(problem).has_value());
+  Problem other = problem;
+  other.volunteers.front().form = static_cast<uint32_t>(other.other_forms.size()) + 1;
+  EXPECT_FALSE(ValidateProblem(other).has_value());
+  other = problem;
+  other.other_forms.front().front().flops_per_token += 1;
+  EXPECT_FALSE(ValidateProblem(other).has_value());
+  other = problem;
+  other.other_forms.front().pop_back();
+  EXPECT_FALSE(ValidateProblem(other).has_value());
 }
 
 }  // namespace

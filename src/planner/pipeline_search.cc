@@ -249,7 +249,7 @@ std::vector<Index> Shortlist(const Costs& costs, std::span<const Index> from, si
     return std::pair(~costs.problem().volunteers[v].memory_bytes, v);
   });
   // Twice the model, since cuts waste some of the room.
-  const uint64_t enough = 2 * costs.BytesNeeded(0, costs.block_count());
+  const uint64_t enough = 2 * costs.MostBytesNeeded(0, costs.block_count());
   std::vector<bool> taken(costs.volunteer_count(), false);
   std::vector<Index> list;
   uint64_t room = 0;

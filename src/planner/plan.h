@@ -35,12 +35,15 @@ struct BlockCost {
   bool last_row_only = false;
   // Part of the weights that a step reads: 0 for an embedding's table, of which it looks up rows.
   double read_fraction = 1;
+  bool operator==(const BlockCost&) const = default;
 };
 
 struct Device {
   NodeId node;
   uint64_t memory_bytes = 0;  // For weights, KV and buffers together.
   Span held;                  // What it holds now; empty when nothing.
+  // What blocks cost there, if that differs: as many as there are, and to outlive the call.
+  const std::vector<BlockCost>* blocks = nullptr;
 };
 
 struct Stage {

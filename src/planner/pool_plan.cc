@@ -62,7 +62,8 @@ std::vector<Chain> DividedByMemory(const Costs& costs) {
   const Problem& problem = costs.problem();
   std::vector<Device> devices;
   for (Index v = 0; v < costs.volunteer_count(); ++v) {
-    devices.push_back({NodeId{v}, problem.volunteers[v].memory_bytes, {}});
+    const Volunteer& volunteer = problem.volunteers[v];
+    devices.push_back({NodeId{v}, volunteer.memory_bytes, {}, &BlocksOf(problem, volunteer.form)});
   }
   Chain chain;
   for (const Stage& stage : Divide(problem.blocks, std::move(devices), problem.limits).stages) {

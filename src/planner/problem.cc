@@ -23,14 +23,14 @@ Status Bad(std::string_view where, std::string_view what) {
 bool IsRate(double value) { return std::isfinite(value) && value > 0; }
 bool IsTime(double value) { return std::isfinite(value) && value >= 0; }
 
-Status CheckBlocks(const Problem& problem) {
-  if (problem.blocks.empty()) return Bad("blocks", "a model has at least one block");
-  if (problem.blocks.size() > kBlocksMax) {
+Status CheckBlocks(const std::vector<BlockCost>& blocks) {
+  if (blocks.empty()) return Bad("blocks", "a model has at least one block");
+  if (blocks.size() > kBlocksMax) {
     return Bad("blocks", StrCat("at most ", kBlocksMax, " blocks can be planned"));
   }
   uint64_t weights = 0;
-  for (size_t i = 0; i < problem.blocks.size(); ++i) {
-    const BlockCost& block = problem.blocks[i];
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const BlockCost& block = blocks[i];
     const std::string where = StrCat("block ", i);
     if (block.weight_bytes > kBytesMax || block.hidden_bytes > kBytesMax) {
       return Bad(where, "more bytes than can be right");
@@ -50,6 +50,28 @@ Status CheckBlocks(const Problem& problem) {
   return {};
 }
 
+// Forms differ in their bytes alone.
+Status CheckForms(const Problem& problem) {
+  if (problem.other_forms.size() >= kFormsMax) {
+    return Bad("other_forms", StrCat("a model has at most ", kFormsMax, " forms"));
+  }
+  for (const std::vector<BlockCost>& form : problem.other_forms) {
+    RETURN_IF_ERROR(CheckBlocks(form));
+    if (form.size() != problem.blocks.size()) {
+      return Bad("other_forms", "every form has all blocks");
+    }
+    for (size_t i = 0; i < form.size(); ++i) {
+      BlockCost alike = form[i];
+      alike.weight_bytes = problem.blocks[i].weight_bytes;
+      alike.kv_bytes_per_position = problem.blocks[i].kv_bytes_per_position;
+      if (alike != problem.blocks[i]) {
+        return Bad("other_forms", StrCat("block ", i, " differs in more than its bytes"));
+      }
+    }
+  }
+  return {};
+}
+
 Status CheckVolunteer(const Problem& problem, const Volunteer& volunteer) {
   const std::string where = StrCat("volunteer ", volunteer.node.value);
   const ExecutorSpeed& speed = volunteer.speed;
@@ -64,6 +86,10 @@ Status CheckVolunteer(const Problem& problem, const Volunteer& volunteer) {
   if (link.cluster > problem.network.clusters.size()) {
     return Bad(where, StrCat("cluster ", link.cluster, " is not among the network's ",
                              problem.network.clusters.size()));
+  }
+  if (volunteer.form > problem.other_forms.size()) {
+    return Bad(where, StrCat("form ", volunteer.form, " is not among the model's ",
+                             problem.other_forms.size() + 1));
   }
   if (volunteer.memory_bytes > kBytesMax) return Bad(where, "more memory than can be right");
   if (volunteer.cached_bytes.size() > problem.blocks.size()) {
@@ -115,8 +141,13 @@ Status CheckWishes(const Problem& problem) {
 
 }  // namespace
 
+const std::vector<BlockCost>& BlocksOf(const Problem& problem, uint32_t form) {
+  return form == 0 ? problem.blocks : problem.other_forms[form - 1];
+}
+
 Status ValidateProblem(const Problem& problem) {
-  RETURN_IF_ERROR(CheckBlocks(problem));
+  RETURN_IF_ERROR(CheckBlocks(problem.blocks));
+  RETURN_IF_ERROR(CheckForms(problem));
   RETURN_IF_ERROR(CheckNetwork(problem.network));
   RETURN_IF_ERROR(CheckWishes(problem));
   if (problem.volunteers.size() > kVolunteersMax) {

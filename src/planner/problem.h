@@ -16,6 +16,7 @@
 namespace shoal::planner {
 
 inline constexpr size_t kBlocksMax = 4096;
+inline constexpr size_t kFormsMax = 64;
 inline constexpr size_t kVolunteersMax = 200'000;
 inline constexpr uint32_t kRowsMax = 1024;
 inline constexpr uint32_t kFar = 0;  // The cluster of a volunteer that is near nobody.
@@ -46,7 +47,8 @@ struct Volunteer {
   uint64_t memory_bytes = 0;  // For weights, KV and buffers together.
   ExecutorSpeed speed;
   Link link;
-  // Weight bytes of each block that lie in its cache; blocks past the end: none.
+  uint32_t form = 0;  // In which it gets blocks: 0: Problem::blocks, i: other_forms[i - 1].
+  // Weight bytes of each block, in its form, that lie in its cache; blocks past the end: none.
   std::vector<uint64_t> cached_bytes;
   double stay_s = 1800;  // Mean time between its departures; infinity: never leaves.
 };
@@ -83,6 +85,9 @@ struct Inertia {
 
 struct Problem {
   std::vector<BlockCost> blocks;
+  // The same blocks in other forms, of other weight_bytes and kv_bytes_per_position; the rest of
+  // what they cost is the same.
+  std::vector<std::vector<BlockCost>> other_forms;
   std::vector<Volunteer> volunteers;  // Node numbers differ.
   Network network;
   Workload workload;
@@ -93,6 +98,9 @@ struct Problem {
   // beside its weights, over all sessions that it may carry.
   Limits limits;
 };
+
+// The blocks in a volunteer's form.
+const std::vector<BlockCost>& BlocksOf(const Problem& problem, uint32_t form);
 
 // kInvalidArgument with the field and volunteer at fault: not finite, not positive, too many.
 Status ValidateProblem(const Problem& problem);

@@ -152,4 +152,22 @@ Problem SmallProblem(uint64_t seed, uint32_t volunteers, uint32_t blocks) {
   return problem;
 }
 
+Problem SmallProblemInForms(uint64_t seed, uint32_t volunteers, uint32_t blocks) {
+  Problem problem = SmallProblem(seed, volunteers, blocks);
+  Random random(~seed);
+  for (uint32_t form = 1 + static_cast<uint32_t>(random.Below(3)); form > 0; --form) {
+    std::vector<BlockCost>& other = problem.other_forms.emplace_back(problem.blocks);
+    const double wider = Scatter(random, 0.5, 8);
+    for (BlockCost& block : other) {
+      block.weight_bytes = Bytes(static_cast<double>(block.weight_bytes) * wider);
+      block.kv_bytes_per_position /= 1 + random.Below(2);
+    }
+  }
+  for (Volunteer& volunteer : problem.volunteers) {
+    volunteer.form = static_cast<uint32_t>(random.Below(problem.other_forms.size() + 1));
+    if (random.Below(2) == 0) volunteer.memory_bytes *= 4;
+  }
+  return problem;
+}
+
 }  // namespace shoal::planner

@@ -32,4 +32,8 @@ void FillPool(Problem& problem, Random& random, uint32_t count, uint32_t cluster
 // tight or ample memory, one or many sessions, any objective, clusters, caches, unreliable ones.
 Problem SmallProblem(uint64_t seed, uint32_t volunteers, uint32_t blocks);
 
+// The same, some of whose volunteers get blocks in forms of up to eight times as many bytes, or as
+// few as half.
+Problem SmallProblemInForms(uint64_t seed, uint32_t volunteers, uint32_t blocks);
+
 }  // namespace shoal::planner

@@ -68,7 +68,7 @@ void Faults::Strike(Kind kind, NodeId node) {
   Random& random = world_.random();
   const Scenario& s = world_.scenario();
   const uint64_t identity = at->second.identity;
-  std::set<uint32_t> cached = at->second.volunteer->traits().cached;
+  CachedFiles cached = at->second.volunteer->traits().cached;
   if (kind == Kind::kFreeze) {
     world_.Trace("volunteer " + std::to_string(node.value) + " freezes");
     at->second.volunteer->Freeze();
@@ -94,7 +94,7 @@ void Faults::Strike(Kind kind, NodeId node) {
   }
 }
 
-void Faults::ComeBack(uint64_t identity, std::set<uint32_t> cached) {
+void Faults::ComeBack(uint64_t identity, CachedFiles cached) {
   const Micros wait = Seconds(world_.scenario().back_s.Draw(world_.random()));
   world_.timeline().After(wait, [this, identity, cached] { world_.Join(identity, cached); });
 }

@@ -23,7 +23,7 @@ class Faults {
   void Partition();
   void SlowDown();
   void Flap(uint64_t identity);
-  void ComeBack(uint64_t identity, std::set<uint32_t> cached);
+  void ComeBack(uint64_t identity, CachedFiles cached);
   NodeId Somebody(bool in_use);
 
   World& world_;

@@ -63,6 +63,8 @@ struct NumberField {
 };
 constexpr NumberField kNumbers[] = {
     {"block_mb", &Scenario::block_mb, 1e6},
+    {"wide_block_mb", &Scenario::wide_block_mb, 1e6},
+    {"wide_volunteers", &Scenario::wide_volunteers, 1},
     {"expert_mb", &Scenario::expert_mb, 1e6},
     {"returns", &Scenario::returns, 1},
     {"flappers", &Scenario::flappers, 100},

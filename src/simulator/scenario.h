@@ -37,6 +37,10 @@ struct Scenario {
 
   uint32_t blocks = 8;
   double block_mb = 20;
+  // A second set of weights, of so many megabytes a block, and the part of the volunteers that are
+  // faster with it. 0: there is one set.
+  double wide_block_mb = 0;
+  double wide_volunteers = 0;
   uint32_t positions = 256;
   uint32_t kv_bytes_per_position = 2000;  // Of one block.
   uint32_t chunk_rows = 16;

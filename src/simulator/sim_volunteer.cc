@@ -136,7 +136,9 @@ uint64_t SimVolunteer::MemoryUsed() const {
   for (const auto& [id, session] : sessions_) positions += session.capacity;
   uint64_t experts = 0;
   for (const wire::ExpertPart& part : assign_.experts) experts += part.groups.size();
-  return span_.size() * (traits_.block_bytes + positions * traits_.kv_bytes_per_position) +
+  uint64_t weights = 0;
+  for (const wire::StageFile& file : assign_.weights) weights += file.bytes;
+  return weights + span_.size() * positions * traits_.kv_bytes_per_position +
          experts * traits_.expert_bytes;
 }
 
@@ -165,8 +167,8 @@ void SimVolunteer::On(NodeId, wire::Assign& assign) {
     return;
   }
   uint64_t bytes = 0;
-  for (uint32_t b = span_.first; b < span_.last; ++b) {
-    if (traits_.cached.insert(b).second) bytes += traits_.block_bytes;
+  for (const wire::StageFile& file : assign.weights) {
+    if (traits_.cached.insert(file.location).second) bytes += file.bytes;
   }
   for (const wire::ExpertPart& part : assign.experts) {
     bytes += part.groups.size() * traits_.expert_bytes;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 
 #include "base/ids.h"
 #include "base/random.h"
@@ -21,9 +22,11 @@
 
 namespace shoal::simulator {
 
+// Locations of weights that lie with a volunteer.
+using CachedFiles = std::set<std::string>;
+
 struct VolunteerTraits {
   uint64_t memory_bytes = 0;
-  uint64_t block_bytes = 0;
   uint64_t expert_bytes = 0;           // Of one group of experts.
   uint64_t kv_bytes_per_position = 0;  // Of one block.
   uint32_t blocks = 0;                 // Of the whole model.
@@ -33,7 +36,7 @@ struct VolunteerTraits {
   double load_bytes_per_second = 1e7;
   double load_failures = 0;
   double step_failures = 0;
-  std::set<uint32_t> cached;  // Blocks it need not load.
+  CachedFiles cached;  // It need not load these.
 };
 
 class SimVolunteer {

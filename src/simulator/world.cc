@@ -16,6 +16,28 @@ constexpr uint64_t kMb = 1'000'000;
 // Less than a run waits at its end: what is kept then has been forgotten.
 constexpr Micros kRetainedFor = 12 * kSecond;
 
+// The sets of weights, and executors as the swarm knows them: the first is as fast with either set,
+// byte for byte; the second faster with the wide one.
+constexpr const char* kNarrow = "q4";
+constexpr const char* kWide = "f32";
+constexpr const char* kExecutor = "toy";
+constexpr const char* kWideExecutor = "ort-wasm";
+
+uint64_t WideBytes(const Scenario& scenario) {
+  return static_cast<uint64_t>(scenario.wide_block_mb * kMb);
+}
+
+// A person's device is the same whenever it comes.
+const char* ExecutorOf(const Scenario& scenario, uint64_t identity) {
+  Random device(identity);
+  return device.NextDouble() < scenario.wide_volunteers ? kWideExecutor : kExecutor;
+}
+
+// A block's weights in a form, as a file.
+std::string FileOf(uint32_t form, uint32_t block) {
+  return StrCat("form ", form, " block ", block);
+}
+
 swarm::Config ConfigOf(const Scenario& scenario) {
   swarm::Config config;
   planner::BlockCost block{.weight_bytes = static_cast<uint64_t>(scenario.block_mb * kMb),
@@ -32,6 +54,12 @@ swarm::Config ConfigOf(const Scenario& scenario) {
                                .flops_per_expert = 1,
                                .experts_per_group = 1});
     config.blocks[b].weight_bytes += group_bytes * scenario.expert_groups;
+  }
+  config.weights = kNarrow;
+  if (scenario.wide_block_mb > 0) {
+    swarm::Form wide{.weights = kWide, .blocks = config.blocks};
+    for (planner::BlockCost& cost : wide.blocks) cost.weight_bytes = WideBytes(scenario);
+    config.other_forms.push_back(std::move(wide));
   }
   config.expert_holders = scenario.expert_holders;
   config.vocab = kVocab;
@@ -79,7 +107,7 @@ void World::Trace(const std::string& line) {
 
 // --- Volunteers --------------------------------------------------------------------------------
 
-NodeId World::Join(uint64_t identity, std::set<uint32_t> cached) {
+NodeId World::Join(uint64_t identity, CachedFiles cached) {
   const NodeId node{next_node_++};
   const Scenario& s = scenario_;
   const auto block_bytes = static_cast<uint64_t>(s.block_mb * kMb);
@@ -88,7 +116,6 @@ NodeId World::Join(uint64_t identity, std::set<uint32_t> cached) {
   const double weights = blocks * static_cast<double>(block_bytes) * 1.1;
   const double kv = s.kv_positions.Draw(random_) * blocks * s.kv_bytes_per_position;
   traits.memory_bytes = static_cast<uint64_t>(weights + kv);
-  traits.block_bytes = block_bytes;
   traits.expert_bytes = static_cast<uint64_t>(s.expert_mb * kMb);
   traits.kv_bytes_per_position = s.kv_bytes_per_position;
   traits.blocks = s.blocks;
@@ -115,10 +142,17 @@ NodeId World::Join(uint64_t identity, std::set<uint32_t> cached) {
   timeline_.After(latency, [this, node, memory] {
     const auto at = seats_.find(node);
     if (at == seats_.end() || !at->second.connected || !at->second.volunteer) return;
-    swarm::VolunteerJoined joined{node, "toy", memory, {}, StrCat("person ", at->second.identity)};
-    joined.cached_bytes.assign(scenario_.blocks, 0);
-    for (const uint32_t b : at->second.volunteer->traits().cached) {
-      joined.cached_bytes[b] = static_cast<uint64_t>(scenario_.block_mb * kMb);
+    swarm::VolunteerJoined joined{node,
+                                  ExecutorOf(scenario_, at->second.identity),
+                                  memory,
+                                  {},
+                                  StrCat("person ", at->second.identity)};
+    const CachedFiles& files = at->second.volunteer->traits().cached;
+    for (uint32_t form = 0; form <= swarm_.config().other_forms.size(); ++form) {
+      std::vector<uint64_t>& bytes = joined.cached_bytes.emplace_back(scenario_.blocks, 0);
+      for (uint32_t b = 0; b < scenario_.blocks; ++b) {
+        if (files.contains(FileOf(form, b))) bytes[b] = BlockBytes(form);
+      }
     }
     Feed(std::move(joined));
   });
@@ -300,11 +334,19 @@ void World::Apply(swarm::AssignSpan& effect) {
   wire::Assign assign = Outline(effect.generation);
   assign.first = effect.span.first;
   assign.last = effect.span.last;
+  for (uint32_t b = effect.span.first; b < effect.span.last; ++b) {
+    assign.weights.push_back(
+        {.location = FileOf(effect.form, b), .bytes = BlockBytes(effect.form)});
+  }
   for (const uint32_t block : effect.divided) {
     assign.parts.push_back({.block = block, .experts = scenario_.expert_groups});
   }
   SendDown(effect.node, std::make_shared<const ByteVector>(wire::Encode(
                             wire::Frame{.to = effect.node, .body = std::move(assign)})));
+}
+
+uint64_t World::BlockBytes(uint32_t form) const {
+  return form == 0 ? static_cast<uint64_t>(scenario_.block_mb * kMb) : WideBytes(scenario_);
 }
 
 wire::Assign World::Outline(uint32_t generation) const {
@@ -423,7 +465,7 @@ void World::Apply(swarm::DropVolunteer& effect) {
   if (InUse(effect.node)) ++counters_.losses;
   at->second.connected = false;
   // It finds its socket closed, and may come back as somebody new.
-  std::set<uint32_t> cached;
+  CachedFiles cached;
   const uint64_t identity = at->second.identity;
   if (at->second.volunteer) cached = at->second.volunteer->traits().cached;
   const bool lives = at->second.volunteer != nullptr && !at->second.volunteer->frozen();

@@ -66,7 +66,7 @@ class World {
 
   // --- Volunteers ---
   // Somebody comes: a person of this identity (0: a new one), with these blocks cached.
-  NodeId Join(uint64_t identity, std::set<uint32_t> cached);
+  NodeId Join(uint64_t identity, CachedFiles cached);
   // It is gone; the coordinator notices after `notice`.
   void Lose(NodeId node, Micros notice, const std::string& why);
   // It says that it is closing. Gone when let go, or after `patience`.
@@ -96,6 +96,7 @@ class World {
   void ApplyAny(T& effect);
   void Apply(swarm::AssignSpan& effect);
   void Apply(swarm::AssignExperts& effect);
+  uint64_t BlockBytes(uint32_t form) const;
   wire::Assign Outline(uint32_t generation) const;
   void Apply(swarm::SendBody& effect);
   void Apply(swarm::PassOn& effect);

@@ -53,7 +53,8 @@ json::object PlanRecord(std::string_view model, const std::vector<JournalStage>&
         json::object{{"pipeline", stage.pipeline},
                      {"first", stage.first},
                      {"last", stage.last},
-                     {"holders", json::array(stage.holders.begin(), stage.holders.end())}});
+                     {"holders", json::array(stage.holders.begin(), stage.holders.end())},
+                     {"weights", json::array(stage.weights.begin(), stage.weights.end())}});
   }
   return {{"plan", std::move(stages)}, {"model", model}};
 }
@@ -71,6 +72,9 @@ Result<std::vector<JournalStage>> ReadPlan(const JsonObject& record) {
     ASSIGN_OR_RETURN(const uint64_t first, stage.Uint("first", 0, UINT32_MAX));
     ASSIGN_OR_RETURN(const uint64_t last, stage.Uint("last", first, UINT32_MAX));
     ASSIGN_OR_RETURN(out.holders, stage.Texts("holders", kListMax));
+    if (stage.Has("weights")) {
+      ASSIGN_OR_RETURN(out.weights, stage.Texts("weights", kListMax));
+    }
     out.pipeline = static_cast<uint32_t>(pipeline);
     out.first = static_cast<uint32_t>(first);
     out.last = static_cast<uint32_t>(last);

@@ -26,6 +26,7 @@ struct JournalStage {
   uint32_t first = 0;  // Blocks [first, last).
   uint32_t last = 0;
   std::vector<std::string> holders;
+  std::vector<std::string> weights;  // Of each holder: the set that it had. Empty: not recorded.
   bool operator==(const JournalStage&) const = default;
 };
 

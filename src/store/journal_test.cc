@@ -24,7 +24,8 @@ class JournalTest : public ::testing::Test {
   fs::path folder_;
 };
 
-const std::vector<JournalStage> kPlan = {{0, 0, 3, {"ann", "bob"}}, {0, 3, 5, {"cy"}}};
+const std::vector<JournalStage> kPlan = {{0, 0, 3, {"ann", "bob"}, {"q4", "f32"}},
+                                         {0, 3, 5, {"cy"}, {"q4"}}};
 
 TEST_F(JournalTest, ComesBackAsItWas) {
   {

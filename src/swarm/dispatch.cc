@@ -146,7 +146,7 @@ void Swarm::On(const StepReported& event, Micros now, Effects& out) {
   const double seconds =
       static_cast<double>(report.compute_us + report.encode_us) / static_cast<double>(kSecond);
   out.push_back(StepCredited{event.node, row_count * volunteer.span.size()});
-  volunteer.speed.Observe({WorkOf(config_.blocks, volunteer.span, counts), seconds});
+  volunteer.speed.Observe({WorkOf(BlocksOf(volunteer.form), volunteer.span, counts), seconds});
   Dispatch(event.node, now, out);
   // Prompts may have waited for this stage.
   std::set<NodeId> first;
@@ -388,7 +388,7 @@ void Swarm::Send(Volunteer& volunteer, std::vector<RowSpan> rows, Effect effect,
   CHECK(!rows.empty());
   std::vector<RowCount> counts;
   for (const RowSpan& span : rows) counts.push_back({span.position, span.count});
-  const planner::StepWork work = WorkOf(config_.blocks, volunteer.span, counts);
+  const planner::StepWork work = WorkOf(BlocksOf(volunteer.form), volunteer.span, counts);
   volunteer.away.push_back({std::move(rows), now, volunteer.speed.speed().Seconds(work)});
   out.push_back(std::move(effect));
 }

@@ -26,7 +26,8 @@ struct VolunteerJoined {
   uint64_t memory_bytes = 0;
   std::vector<wire::Measure> measures;  // speeds.h says which are used.
   std::string identity;                 // The same when it comes back; empty: not known.
-  std::vector<uint64_t> cached_bytes;   // Of each block's weights; blocks past the end: none.
+  // By form (Config::blocks, then Config::other_forms) and block; what is past the end: none.
+  std::vector<std::vector<uint64_t>> cached_bytes;
 };
 // It is about to go, and waits to be let go.
 struct VolunteerLeaving {
@@ -125,12 +126,14 @@ struct AssignSpan {
   uint32_t generation = 0;
   planner::Span span;
   std::vector<uint32_t> divided;  // Blocks of the span whose experts are elsewhere.
+  uint32_t form = 0;              // 0: that of Config::blocks, i: of Config::other_forms[i - 1].
 };
 // Tell the volunteer to hold these experts for others.
 struct AssignExperts {
   NodeId node;
   uint32_t generation = 0;
   std::vector<planner::ExpertSlot> slots;
+  uint32_t form = 0;
 };
 struct SendBody {
   NodeId to;

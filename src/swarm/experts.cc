@@ -28,8 +28,17 @@ void Swarm::SetDivided(std::vector<uint32_t> blocks) {
   std::ranges::sort(blocks);
   divided_ = std::move(blocks);
   config_.blocks = whole_blocks_;
+  config_.other_forms = whole_forms_;
   for (const planner::ExpertLayer& layer : DividedLayers()) {
     config_.blocks[layer.block] = layer.own;
+    for (Form& form : config_.other_forms) {
+      planner::BlockCost& block = form.blocks[layer.block];
+      planner::BlockCost own = layer.own;
+      own.kv_bytes_per_position = block.kv_bytes_per_position;
+      // Nobody has a divided layer in another set.
+      if (form.weights != config_.weights) own.weight_bytes = block.weight_bytes;
+      block = own;
+    }
   }
   experts_changed_ = true;
 }
@@ -165,9 +174,12 @@ void Swarm::AssignHolding(NodeId node, std::vector<planner::ExpertSlot> slots, M
                           Effects& out) {
   Volunteer& volunteer = volunteers_.at(node);
   if (volunteer.experts == slots) return;
+  const uint32_t form = FormFor(volunteer, Thrift::kNobody);
   BeginLoading(node, now, out);
+  GiveForm(node, form);
+  volunteer.is_form_lent = false;
   volunteer.experts = slots;
-  out.push_back(AssignExperts{node, volunteer.generation, std::move(slots)});
+  out.push_back(AssignExperts{node, volunteer.generation, std::move(slots), form});
 }
 
 void Swarm::AssignHoldings(Micros now, Effects& out) {

@@ -80,6 +80,7 @@ bool Swarm::StartImport(SessionId id, Session& session, Hop& hop, Effects& out) 
     const Volunteer& volunteer = volunteers_.at(entry.first);
     return volunteer.leaving_since != 0 && !volunteer.silent && entry.first != hop.node &&
            volunteer.span.first <= hop.span.first && hop.span.last <= volunteer.span.last &&
+           SetOf(volunteer.form) == SetOf(volunteers_.at(hop.node).form) &&
            entry.second.held > from;
   };
   const auto lease = std::ranges::find_if(session.leases, is_source);
@@ -90,7 +91,7 @@ bool Swarm::StartImport(SessionId id, Session& session, Hop& hop, Effects& out) 
   uint64_t block_bytes = 1;
   uint32_t blocks = 0;
   for (uint32_t b = hop.span.first; b < hop.span.last; ++b) {
-    const uint64_t bytes = config_.blocks[b].kv_bytes_per_position;
+    const uint64_t bytes = BlocksOf(source.form)[b].kv_bytes_per_position;
     position_bytes += bytes;
     block_bytes = std::max(block_bytes, bytes);
     blocks += bytes > 0 ? 1 : 0;

@@ -24,7 +24,7 @@ void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
   volunteer.executor = event.executor;
   volunteer.memory_bytes = event.memory_bytes;
   volunteer.memory_usable = event.memory_bytes;
-  volunteer.cached_bytes = event.cached_bytes;
+  KnowForms(volunteer, event);
   volunteer.last_heard = now;
   volunteer.last_pinged = now;
   if (!is_new) {
@@ -33,7 +33,8 @@ void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
   }
   volunteer.joined_at = now;
   volunteer.identity = event.identity;
-  volunteer.speed = planner::SpeedEstimate(ClaimedSpeed(event.executor, event.measures));
+  volunteer.form = volunteer.choices.front().form;
+  volunteer.speed = planner::SpeedEstimate(volunteer.choices.front().speed);
   volunteer.link = ClaimedLink(event.measures);
   out.push_back(SendBody{event.node, wire::Ping{.nonce = next_ping_++, .reply = false}});
   out.push_back(Note{StrCat("volunteer ", event.node.value, " joined (", event.executor, ", ",

@@ -34,9 +34,10 @@ uint32_t Swarm::StagesMin() const {
   return std::clamp<uint32_t>(config_.stages_min, 1, static_cast<uint32_t>(config_.blocks.size()));
 }
 
-planner::Problem Swarm::BuildProblem(uint32_t stages_min, Micros now) const {
+planner::Problem Swarm::BuildProblem(uint32_t stages_min, Thrift thrift, Micros now) const {
   planner::Problem problem;
   problem.blocks = config_.blocks;
+  for (const Form& form : config_.other_forms) problem.other_forms.push_back(form.blocks);
   problem.limits = PlanLimits(stages_min);
   problem.workload.sessions = demand_;
   problem.workload.chunk_rows = config_.chunk_rows;
@@ -53,16 +54,20 @@ planner::Problem Swarm::BuildProblem(uint32_t stages_min, Micros now) const {
     planner::Volunteer& one = problem.volunteers.emplace_back();
     one.node = node;
     one.memory_bytes = volunteer.memory_usable;
-    one.speed = volunteer.speed.speed();
+    one.form = FormFor(volunteer, thrift);
+    one.speed = SpeedIn(volunteer, one.form);
     one.link = volunteer.link;
     one.link.latency_s = volunteer.round_trip == 0
                              ? kUnknownLatency
                              : static_cast<double>(volunteer.round_trip) / (2.0 * kSecond);
     if (volunteer.stay_s > 0) one.stay_s = volunteer.stay_s;
-    one.cached_bytes = volunteer.cached_bytes;
+    if (one.form < volunteer.cached_bytes.size()) {
+      one.cached_bytes = volunteer.cached_bytes[one.form];
+    }
+    if (SetOf(one.form) != SetOf(volunteer.form)) continue;
     for (uint32_t b = volunteer.span.first; b < volunteer.span.last; ++b) {
       one.cached_bytes.resize(config_.blocks.size());
-      one.cached_bytes[b] = config_.blocks[b].weight_bytes;
+      one.cached_bytes[b] = BlocksOf(one.form)[b].weight_bytes;
     }
   }
   return problem;
@@ -99,16 +104,15 @@ void Swarm::Replan(Micros now, Effects& out) {
   if (plan_.complete()) AssignHoldings(now, out);
 }
 
-void Swarm::ReplanStages(Micros now, Effects& out) {
-  const bool stands = PlanStands();
-  const bool is_short = PlanIsShort();
-  planner::Problem problem = BuildProblem(StagesMin(), now);
+// `thrift` as asked; where memory falls short, as much of it as makes a plan possible.
+Result<planner::PoolPlan> Swarm::MakePlan(Thrift& thrift, Micros now) const {
+  planner::Problem problem = BuildProblem(StagesMin(), thrift, now);
   // KV lies with those who hold the other blocks: they keep them while answers are under way.
-  const bool in_use = !stands && !sessions_.empty();
+  const bool in_use = !PlanStands() && !sessions_.empty();
   const auto scope = in_use ? planner::Scope::kBroken : planner::Scope::kAll;
   Result<planner::PoolPlan> made =
-      is_short ? planner::PlanPool(problem, planner::Care::kQuick)
-               : planner::Replan(problem, plan_, planner::Care::kQuick, scope);
+      PlanIsShort() ? planner::PlanPool(problem, planner::Care::kQuick)
+                    : planner::Replan(problem, plan_, planner::Care::kQuick, scope);
   // Too few for a new request, but running answers go on with those who are left.
   if (made && !made->complete() && !sessions_.empty() && problem.volunteers.size() < StagesMin()) {
     const uint32_t missing_devices = made->missing_devices;
@@ -116,21 +120,39 @@ void Swarm::ReplanStages(Micros now, Effects& out) {
     made = planner::Replan(std::move(problem), plan_, planner::Care::kQuick);
     if (made) made->missing_devices = missing_devices;
   }
+  const bool falls_short = made && !made->complete() && made->missing_bytes > 0;
+  if (!falls_short || thrift == Thrift::kEverybody || !HasSets()) return made;
+  thrift = thrift == Thrift::kNobody ? Thrift::kSpares : Thrift::kEverybody;
+  return MakePlan(thrift, now);
+}
+
+void Swarm::ReplanStages(Micros now, Effects& out) {
+  const bool stands = PlanStands();
+  const bool is_short = PlanIsShort();
+  const bool in_use = !stands && !sessions_.empty();
+  Thrift thrift = Thrift::kNobody;
+  Result<planner::PoolPlan> made = MakePlan(thrift, now);
   if (!made) {
     out.push_back(Note{StrCat("no plan: ", made.error().ToString())});
     return;
   }
-  if (!made->complete() || made->pipelines == plan_.pipelines) {
+  const Forms forms = FormsOf(*made, thrift);
+  for (auto& [node, volunteer] : volunteers_) volunteer.returns_form = false;
+  const bool all_stay =
+      made->pipelines == plan_.pipelines && std::ranges::all_of(forms, [&](const auto& entry) {
+        return volunteers_.at(entry.first).form == entry.second;
+      });
+  if (!made->complete() || all_stay) {
     // Without a plan everybody keeps what they hold: the next one will want it again.
     if (!stands || made->complete()) plan_ = *std::move(made);
     return;
   }
   // What works is left for something better only where nobody notices.
-  if (stands && ((is_short && !sessions_.empty()) || !MayAdopt(*made))) {
+  if (stands && ((is_short && !sessions_.empty()) || !MayAdopt(*made, forms))) {
     replan_at_ = now + kAskAgain;
     return;
   }
-  Adopt(*std::move(made), now, out);
+  Adopt(*std::move(made), forms, now, out);
   if (in_use) replan_at_ = now + kAskAgain;
 }
 
@@ -139,37 +161,44 @@ bool Swarm::HasRoutes(const Volunteer& volunteer) const {
   return volunteer.sessions.size() > volunteer.warm.size();
 }
 
-bool Swarm::MayAdopt(const planner::PoolPlan& plan) const {
+// It holds the span as it is to hold it.
+bool Swarm::Stays(NodeId node, planner::Span span, uint32_t form) const {
+  const Volunteer& volunteer = volunteers_.at(node);
+  return volunteer.span == span && volunteer.divided == DividedIn(span) && volunteer.form == form;
+}
+
+bool Swarm::MayAdopt(const planner::PoolPlan& plan, const Forms& forms) const {
   for (const planner::Pipeline& pipeline : plan.pipelines) {
     for (const planner::PlacedSpan& placed : pipeline.stages) {
       for (const NodeId node : placed.nodes) {
-        const Volunteer& volunteer = volunteers_.at(node);
-        const bool stays =
-            volunteer.span == placed.span && volunteer.divided == DividedIn(placed.span);
-        if (!stays && HasRoutes(volunteer)) return false;
+        const bool stays = Stays(node, placed.span, forms.at(node));
+        if (!stays && HasRoutes(volunteers_.at(node))) return false;
       }
     }
   }
   return true;
 }
 
-void Swarm::Adopt(planner::PoolPlan plan, Micros now, Effects& out) {
+void Swarm::Adopt(planner::PoolPlan plan, const Forms& forms, Micros now, Effects& out) {
   plan_ = std::move(plan);
   for (const planner::Pipeline& pipeline : plan_.pipelines) {
     for (const planner::PlacedSpan& placed : pipeline.stages) {
-      for (const NodeId node : placed.nodes) Assign(node, placed.span, now, out);
+      for (const NodeId node : placed.nodes) Assign(node, placed.span, forms.at(node), now, out);
     }
   }
 }
 
-void Swarm::Assign(NodeId node, planner::Span span, Micros now, Effects& out) {
+void Swarm::Assign(NodeId node, planner::Span span, uint32_t form, Micros now, Effects& out) {
+  if (Stays(node, span, form)) return;
   Volunteer& volunteer = volunteers_.at(node);
   std::vector<uint32_t> divided = DividedIn(span);
-  if (volunteer.span == span && volunteer.divided == divided) return;
   BeginLoading(node, now, out);
+  GiveForm(node, form);
+  volunteer.is_form_lent =
+      !sessions_.empty() && SetOf(form) != SetOf(FormFor(volunteer, Thrift::kNobody));
   volunteer.span = span;
   volunteer.divided = divided;
-  out.push_back(AssignSpan{node, volunteer.generation, span, std::move(divided)});
+  out.push_back(AssignSpan{node, volunteer.generation, span, std::move(divided), form});
 }
 
 // How many sessions at once are planned for: a power of two, so that it seldom changes; more at
@@ -191,7 +220,7 @@ void Swarm::Predict(Micros now) {
   predicted_at_ = now;
   predicted_token_s_ = 0;
   if (!PlanStands()) return;
-  const planner::Problem problem = BuildProblem(1, now);
+  const planner::Problem problem = BuildProblem(1, Thrift::kNobody, now);
   if (!planner::ValidateProblem(problem)) return;
   predicted_token_s_ =
       planner::Reassess(problem, plan_).prediction.token_s + ExpertSeconds(problem);

@@ -42,27 +42,28 @@ PrefixMatch Swarm::FindPrefix(const Session& session) const {
   PrefixMatch best;
   // The newest token's row is run in any case: it makes the next one.
   const uint32_t most = session.size() - 1;
-  const auto consider = [&](SessionId id, const std::vector<int32_t>& tokens,
-                            const std::map<NodeId, Lease>& leases,
-                            const std::map<uint32_t, KeptInputs>& kept) {
-    const uint32_t end = std::min(HeldByAll(leases), most);
-    if (end < std::max(kWorthCopying, best.positions + 1)) return;
-    const uint32_t common = CommonPrefix(session.tokens, tokens, end);
-    if (common < std::max(kWorthCopying, best.positions + 1)) return;
-    PrefixMatch match{.source = id, .positions = common, .holders = {}, .kept = &kept};
-    for (const auto& [node, lease] : leases) {
-      if (!IsUsable(volunteers_.at(node))) return;
-      match.holders.push_back(node);
-    }
-    best = std::move(match);
-  };
+  const auto consider =
+      [&](SessionId id, const std::vector<int32_t>& tokens, const std::map<NodeId, Lease>& leases,
+          const std::map<uint32_t, KeptInputs>& kept, const std::vector<uint32_t>& sets) {
+        const uint32_t end = std::min(HeldByAll(leases), most);
+        if (end < std::max(kWorthCopying, best.positions + 1)) return;
+        const uint32_t common = CommonPrefix(session.tokens, tokens, end);
+        if (common < std::max(kWorthCopying, best.positions + 1)) return;
+        PrefixMatch match{
+            .source = id, .positions = common, .holders = {}, .kept = &kept, .sets = sets};
+        for (const auto& [node, lease] : leases) {
+          if (!IsUsable(volunteers_.at(node))) return;
+          match.holders.push_back(node);
+        }
+        best = std::move(match);
+      };
   for (const auto& [id, retained] : retained_) {
-    consider(id, retained.tokens, retained.leases, retained.kept);
+    consider(id, retained.tokens, retained.leases, retained.kept, retained.sets);
   }
   for (const auto& [id, other] : sessions_) {
     if (&other == &session || !other.running()) continue;
     if (std::ranges::any_of(other.route, &Hop::is_behind)) continue;
-    consider(id, other.tokens, RouteLeases(other), other.kept);
+    consider(id, other.tokens, RouteLeases(other), other.kept, other.sets);
   }
   return best;
 }
@@ -99,6 +100,7 @@ void Swarm::Retain(SessionId id, Session& session, Micros now, Effects& out) {
                    .capacity = session.capacity(),
                    .leases = std::move(leases),
                    .kept = std::move(session.kept),
+                   .sets = session.sets,
                    .used_at = now};
   session.kept.clear();
 }

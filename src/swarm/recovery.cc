@@ -46,6 +46,7 @@ void Swarm::StartRoute(SessionId id, Session& session, const PrefixMatch& match,
   session.progress_at = now;
   session.ready_at = now;
   session.last_token_at = 0;
+  session.sets = SetsOf(path);
   const auto is_on_path = [&](NodeId node) { return std::ranges::find(path, node) != path.end(); };
   std::vector<NodeId> left;
   std::vector<NodeId> givers;  // May still have KV to give.

@@ -16,6 +16,7 @@ void Swarm::TakeUpPlan(Micros now, Effects& out) {
     });
   };
   planner::PoolPlan plan;
+  Forms had;
   bool all_back = true;
   bool is_whole = true;
   uint32_t reached = 0;
@@ -30,12 +31,14 @@ void Swarm::TakeUpPlan(Micros now, Effects& out) {
     reached = stage.span.last;
     planner::PlacedSpan& placed = plan.pipelines.back().stages.emplace_back();
     placed.span = stage.span;
-    for (const std::string& identity : stage.holders) {
-      const auto at = find(identity);
+    for (size_t i = 0; i < stage.holders.size(); ++i) {
+      const auto at = find(stage.holders[i]);
       if (at == volunteers_.end()) {
         all_back = false;
       } else if (std::ranges::find(placed.nodes, at->first) == placed.nodes.end()) {
         placed.nodes.push_back(at->first);
+        had[at->first] = i < stage.weights.size() ? FormWith(at->second, stage.weights[i])
+                                                  : FormFor(at->second, Thrift::kNobody);
       }
     }
     is_whole = is_whole && !placed.nodes.empty();
@@ -46,7 +49,7 @@ void Swarm::TakeUpPlan(Micros now, Effects& out) {
   // Who holds experts is decided anew.
   if (is_whole && ChooseRoles(now) && !UsesExpertHolders(plan)) {
     out.push_back(Note{"the plan from before the restart is taken up again"});
-    Adopt(std::move(plan), now, out);
+    Adopt(std::move(plan), had, now, out);
     AssignHoldings(now, out);
     replan_at_ = now + config_.join_settle;
   } else {

@@ -37,8 +37,8 @@ uint64_t Swarm::LeasesMax(const Volunteer& volunteer) const {
   uint64_t weights = 0;
   uint64_t kv = 0;
   for (uint32_t b = volunteer.span.first; b < volunteer.span.last; ++b) {
-    weights += config_.blocks[b].weight_bytes;
-    kv += config_.blocks[b].kv_bytes_per_position;
+    weights += BlocksOf(volunteer.form)[b].weight_bytes;
+    kv += BlocksOf(volunteer.form)[b].kv_bytes_per_position;
   }
   if (kv == 0) return UINT64_MAX;
   const uint64_t fixed = weights * PlanLimits(1).weight_percent / 100 + config_.overhead_bytes;
@@ -47,7 +47,7 @@ uint64_t Swarm::LeasesMax(const Volunteer& volunteer) const {
 
 double Swarm::StepSeconds(const Volunteer& volunteer, uint32_t position, uint32_t rows) const {
   const std::array<RowCount, 1> counts = {{{position, rows}}};
-  return volunteer.speed.speed().Seconds(WorkOf(config_.blocks, volunteer.span, counts));
+  return volunteer.speed.speed().Seconds(WorkOf(BlocksOf(volunteer.form), volunteer.span, counts));
 }
 
 // How long it takes until the stage's KV has all positions but the newest: the inputs on their way,
@@ -75,13 +75,35 @@ double Swarm::ReplaySeconds(const Session& session, const PrefixMatch& match, No
                        volunteer.link.down_bytes_per_s;
 }
 
+// Through the sets that the session's blocks had, or those of the KV that it finds, if there is
+// such a way; else through any.
 Swarm::RouteResult Swarm::FindRoute(SessionId id, const Session& session, const PrefixMatch& match,
                                     Micros now, std::vector<NodeId>& path) const {
+  const std::vector<uint32_t>& sets = session.sets.empty() ? match.sets : session.sets;
+  if (!sets.empty()) {
+    const RouteResult result = FindRouteIn(sets, id, session, match, now, path);
+    if (result == RouteResult::kFound) return result;
+  }
+  return FindRouteIn({}, id, session, match, now, path);
+}
+
+// `sets`: which each block must have; empty: any.
+Swarm::RouteResult Swarm::FindRouteIn(const std::vector<uint32_t>& sets, SessionId id,
+                                      const Session& session, const PrefixMatch& match, Micros now,
+                                      std::vector<NodeId>& path) const {
   const auto source = retained_.find(match.source);
   const auto block_count = static_cast<uint32_t>(config_.blocks.size());
   std::vector<std::vector<const std::pair<const NodeId, Volunteer>*>> from(block_count);
+  const auto has_sets = [&](const Volunteer& volunteer) {
+    if (sets.empty()) return true;
+    const auto begin = sets.begin() + volunteer.span.first;
+    const uint32_t set = SetOf(volunteer.form);
+    return std::all_of(begin, begin + volunteer.span.size(),
+                       [&](uint32_t wanted) { return wanted == set; });
+  };
   for (const auto& entry : volunteers_) {
-    if (IsUsable(entry.second)) from[entry.second.span.first].push_back(&entry);
+    const Volunteer& volunteer = entry.second;
+    if (IsUsable(volunteer) && has_sets(volunteer)) from[volunteer.span.first].push_back(&entry);
   }
   std::vector<Reached> with_room(block_count + 1);
   std::vector<bool> reached(block_count + 1, false);

@@ -90,6 +90,8 @@ void Swarm::Admit(Micros now, Effects& out) {
       result = FindRoute(*next, session, match, now, path);
     }
     if (result != RouteResult::kFound) return;
+    // KV and inputs of other sets are of no use.
+    if (match.sets != SetsOf(path)) match = {};
     std::erase(waiting_, *next);
     StartRoute(*next, session, match, path, now, out);
   }

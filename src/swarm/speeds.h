@@ -25,12 +25,14 @@ struct RowCount {
 planner::StepWork WorkOf(const std::vector<planner::BlockCost>& blocks, planner::Span span,
                          std::span<const RowCount> rows);
 
-// What is typical of an executor; unknown ones are taken for slow.
-planner::ExecutorSpeed TypicalSpeed(std::string_view executor);
+// What is typical of an executor on a set of weights ("q4"; another name, or none: on those of
+// which nothing particular is known); unknown executors are taken for slow.
+planner::ExecutorSpeed TypicalSpeed(std::string_view executor, std::string_view weights = "");
 
 // A newcomer's speed: typical, but for "probe.fixed_ms", "probe.gb_per_s" and "probe.gflops" where
-// it measured them and they can be true (within a factor of 1,000 of what is typical).
-planner::ExecutorSpeed ClaimedSpeed(std::string_view executor,
+// it measured them and they can be true (within a factor of 1,000 of what is typical). They were
+// measured on q4: on other weights it is as much faster or slower than typical.
+planner::ExecutorSpeed ClaimedSpeed(std::string_view executor, std::string_view weights,
                                     std::span<const wire::Measure> measures);
 
 // Its link, of which "link.down_mbit_per_s" and "link.up_mbit_per_s" may be measured.

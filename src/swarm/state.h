@@ -16,6 +16,7 @@
 #include "planner/experts.h"
 #include "planner/problem.h"
 #include "swarm/events.h"
+#include "swarm/forms.h"
 #include "swarm/kept_inputs.h"
 
 namespace shoal::swarm {
@@ -25,10 +26,16 @@ struct ExpectedStage {
   uint32_t pipeline = 0;
   planner::Span span;
   std::vector<std::string> holders;
+  std::vector<std::string> weights;  // The set that each of them had; past the end: not known.
 };
 
 struct Config {
-  std::vector<planner::BlockCost> blocks;      // With all their experts.
+  // The first form: costs of the blocks, with all their experts, and the name of the set of
+  // weights, computed in float32.
+  std::vector<planner::BlockCost> blocks;
+  std::string weights;
+  // Others that there are, one or more sets in float32 or float16; of the same blocks.
+  std::vector<Form> other_forms;
   std::vector<planner::ExpertLayer> mixtures;  // Layers that can be divided, by block.
   // Least holders of every layer's experts; 0: layers are divided only where memory demands it.
   uint32_t expert_holders = 0;
@@ -64,6 +71,7 @@ struct Config {
   Micros load_wait = 40 * kSecond;          // ... and while some that are here load its blocks.
   Micros token_wait = 120 * kSecond;        // Without a route, or on one, until a token.
   Micros join_settle = 2 * kSecond;         // A newcomer to a whole plan waits so long for a part.
+  Micros forms_return = 60 * kSecond;       // Forms kept for answers' sake are, so long after them.
   Micros leave_wait = 6 * kSecond;          // Who says goodbye waits so long for a successor.
   uint32_t restarts_max = 8;                // Of a session on account of failures, without a token.
 };
@@ -102,7 +110,11 @@ struct Volunteer {
   uint64_t memory_usable = 0;  // Less than it offered after it ran out of memory.
   VolunteerState state = VolunteerState::kSpare;
   planner::Span span;
-  std::vector<uint32_t> divided;             // Blocks of its span whose experts are elsewhere.
+  uint32_t form = 0;              // In which it has its blocks or experts; BlocksOf().
+  bool is_form_lent = false;      // Another form suits it better: this one is for answers' sake.
+  bool returns_form = false;      // With the next plan it gets the one that suits it.
+  std::vector<Choice> choices;    // Forms that it runs, the best first.
+  std::vector<uint32_t> divided;  // Blocks of its span whose experts are elsewhere.
   std::vector<planner::ExpertSlot> experts;  // Held for others; then `span` is empty.
   std::vector<wire::ExpertHolder> table;     // That it was told last.
   uint32_t generation = 0;
@@ -113,8 +125,8 @@ struct Volunteer {
   planner::Link link;
   Micros round_trip = 0;  // Least of the last few, so that queues do not count; 0: not known.
 
-  std::vector<uint64_t> cached_bytes;  // Of each block's weights, as it said when it came.
-  double stay_s = 0;                   // Mean time until it leaves, as its past tells.
+  std::vector<std::vector<uint64_t>> cached_bytes;  // As it said when it came.
+  double stay_s = 0;                                // Mean time until it leaves, as its past tells.
 
   std::deque<FrameAway> away;  // Oldest first.
   std::deque<FrameWaiting> waiting;
@@ -182,6 +194,7 @@ struct Retained {
   uint32_t capacity = 0;
   std::map<NodeId, Lease> leases;
   std::map<uint32_t, KeptInputs> kept;  // By the block behind the cut.
+  std::vector<uint32_t> sets;           // As Session::sets.
   Micros used_at = 0;
 };
 
@@ -191,6 +204,7 @@ struct PrefixMatch {
   uint32_t positions = 0;  // In common, whose KV all holders have; 0: there is no such session.
   std::vector<NodeId> holders;  // The stages of its route.
   const std::map<uint32_t, KeptInputs>* kept = nullptr;
+  std::vector<uint32_t> sets;  // As Session::sets.
 
   uint32_t HeldAt(NodeId node) const {
     return std::ranges::find(holders, node) != holders.end() ? positions : 0;
@@ -219,6 +233,9 @@ struct Session {
 
   SessionState state = SessionState::kWaiting;
   std::vector<Hop> route;  // Empty unless running.
+  // Of each block the set of weights (Swarm::SetOf) that its last route had: routes keep to it
+  // where one can. Empty before the first route, and where there is one set only.
+  std::vector<uint32_t> sets;
   Epoch epoch;
   uint32_t fed = 0;  // Tokens given to the first stage.
   // Of the route, of what is left of earlier ones, of warm replicas, and of those that give KV

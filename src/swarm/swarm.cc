@@ -14,6 +14,8 @@ Swarm::Swarm(Config config) : config_(std::move(config)) {
   expecting_ = !config_.expected.empty();
   next_generation_ = config_.first_generation;
   whole_blocks_ = config_.blocks;
+  whole_forms_ = config_.other_forms;
+  for (const Form& form : whole_forms_) CHECK(form.blocks.size() == whole_blocks_.size());
   if (config_.expert_holders == 0) return;
   std::vector<uint32_t> all;
   for (const planner::ExpertLayer& layer : config_.mixtures) all.push_back(layer.block);
@@ -87,20 +89,25 @@ uint64_t Swarm::MissingBytes() const {
     missing += at->second.bytes_total - std::min(at->second.bytes_total, at->second.bytes_done);
   }
   for (const planner::PlacedSpan& placed : plan_.pipelines.front().stages) {
-    uint64_t weights = 0;
-    for (uint32_t b = placed.span.first; b < placed.span.last; ++b) {
-      weights += config_.blocks[b].weight_bytes;
-    }
-    uint64_t least = weights;
+    const auto bytes_in = [&](uint32_t form) {
+      uint64_t bytes = 0;
+      for (uint32_t b = placed.span.first; b < placed.span.last; ++b) {
+        bytes += BlocksOf(form)[b].weight_bytes;
+      }
+      return bytes;
+    };
+    std::optional<uint64_t> least;
     for (const NodeId node : placed.nodes) {
       const auto at = volunteers_.find(node);
       if (at == volunteers_.end()) continue;
       const Volunteer& volunteer = at->second;
+      const uint64_t bytes = bytes_in(volunteer.form);
       const uint64_t done =
-          volunteer.state == VolunteerState::kReady ? weights : volunteer.bytes_done;
-      least = std::min(least, weights - std::min(weights, done));
+          volunteer.state == VolunteerState::kReady ? bytes : volunteer.bytes_done;
+      const uint64_t left = bytes - std::min(bytes, done);
+      least = least ? std::min(*least, left) : left;
     }
-    missing += least;
+    missing += least ? *least : bytes_in(0);
   }
   return missing;
 }
@@ -162,6 +169,7 @@ uint64_t Swarm::Fingerprint() const {
   for (const auto& [node, volunteer] : volunteers_) {
     add(node.value);
     add(volunteer.generation);
+    add(volunteer.form);
     add(static_cast<uint64_t>(volunteer.state));
     for (const planner::ExpertSlot& slot : volunteer.experts) add(slot.block << 16 | slot.group);
     add(volunteer.tokens_done);
@@ -194,6 +202,7 @@ void Swarm::On(const Tick&, Micros now, Effects& out) {
   CheckSteps(now, out);
   MeasureDemand(now);
   if (IsExpecting()) TakeUpPlan(now, out);
+  ReturnForms(now);
   if (replan_at_ != 0 && now >= replan_at_) Replan(now, out);
   ReplicateHot(now, out);
   CheckSessions(now, out);

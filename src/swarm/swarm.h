@@ -6,6 +6,10 @@
 // stages may have several holders. A plan is changed where it is broken at once, and for something
 // better only while nobody whose blocks would change is in use.
 //
+// Forms. A model's blocks may come in several sets of weights, and be computed in float16 or
+// float32; everybody has them in the form that suits its device (forms.h, sets.cc), unless memory
+// demands another, and a session keeps to the sets that it began with where it can.
+//
 // Routes. A session goes through ready volunteers whose spans meet, the way that is expected to
 // finish first (routing.cc). It leases KV room on each of them.
 //
@@ -62,6 +66,9 @@ class Swarm {
   double measured_token_s() const { return measured_token_s_; }
   // Whether rows for experts, and their answers, go from one to the other.
   bool MayExchange(NodeId from, NodeId to) const;
+  // The form's name of its set of weights, and whether it is in float16.
+  const std::string& WeightsOf(uint32_t form) const;
+  bool IsF16(uint32_t form) const;
   uint64_t kept_bytes() const { return kept_bytes_; }
   // Ended sessions whose KV is kept for others, and positions that were so not computed again.
   const std::map<SessionId, Retained>& retained() const { return retained_; }
@@ -71,6 +78,10 @@ class Swarm {
 
  private:
   using Effects = std::vector<Effect>;
+  using Forms = std::map<NodeId, uint32_t>;
+  // Who is planned with in the form of least bytes, rather than in that which suits it best: since
+  // the model would not fit otherwise.
+  enum class Thrift : uint8_t { kNobody, kSpares, kEverybody };
 
   void On(const VolunteerJoined& event, Micros now, Effects& out);
   void On(const VolunteerLeft& event, Micros now, Effects& out);
@@ -123,17 +134,35 @@ class Swarm {
 
   // placement.cc
   planner::Limits PlanLimits(uint32_t stages_min) const;
-  planner::Problem BuildProblem(uint32_t stages_min, Micros now) const;
+  planner::Problem BuildProblem(uint32_t stages_min, Thrift thrift, Micros now) const;
   uint32_t StagesMin() const;
   bool PlanStands() const;
   bool PlanIsShort() const;
   void Replan(Micros now, Effects& out);
   void ReplanStages(Micros now, Effects& out);
-  bool MayAdopt(const planner::PoolPlan& plan) const;
+  Result<planner::PoolPlan> MakePlan(Thrift& thrift, Micros now) const;
+  bool MayAdopt(const planner::PoolPlan& plan, const Forms& forms) const;
+  bool Stays(NodeId node, planner::Span span, uint32_t form) const;
   bool HasRoutes(const Volunteer& volunteer) const;
-  void Adopt(planner::PoolPlan plan, Micros now, Effects& out);
-  void Assign(NodeId node, planner::Span span, Micros now, Effects& out);
+  void Adopt(planner::PoolPlan plan, const Forms& forms, Micros now, Effects& out);
+  void Assign(NodeId node, planner::Span span, uint32_t form, Micros now, Effects& out);
   void MeasureDemand(Micros now);
+
+  // sets.cc
+  const std::vector<planner::BlockCost>& BlocksOf(uint32_t form) const;
+  uint32_t SetOf(uint32_t form) const;
+  bool HasSets() const;
+  void KnowForms(Volunteer& volunteer, const VolunteerJoined& event) const;
+  bool MayHave(const Volunteer& volunteer, uint32_t form) const;
+  uint32_t FormFor(const Volunteer& volunteer, Thrift thrift) const;
+  planner::ExecutorSpeed SpeedIn(const Volunteer& volunteer, uint32_t form) const;
+  Forms FormsOf(const planner::PoolPlan& plan, Thrift thrift) const;
+  uint32_t FormWith(const Volunteer& volunteer, std::string_view weights) const;
+  uint32_t FormAt(const Volunteer& volunteer, planner::Span span, Thrift thrift) const;
+  std::optional<uint32_t> SetInUse(planner::Span span) const;
+  void GiveForm(NodeId node, uint32_t form);
+  void ReturnForms(Micros now);
+  std::vector<uint32_t> SetsOf(const std::vector<NodeId>& path) const;
 
   // restart.cc
   bool IsExpecting() const { return expecting_; }
@@ -144,6 +173,8 @@ class Swarm {
   enum class RouteResult : uint8_t { kFound, kNoPath, kNoRoom };
   RouteResult FindRoute(SessionId id, const Session& session, const PrefixMatch& match, Micros now,
                         std::vector<NodeId>& path) const;
+  RouteResult FindRouteIn(const std::vector<uint32_t>& sets, SessionId id, const Session& session,
+                          const PrefixMatch& match, Micros now, std::vector<NodeId>& path) const;
   static bool IsCountedOn(const Volunteer& volunteer);
   bool IsUsable(const Volunteer& volunteer) const;
   uint64_t LeasesMax(const Volunteer& volunteer) const;
@@ -216,8 +247,10 @@ class Swarm {
   std::map<NodeId, Volunteer> volunteers_;
   std::map<std::string, Past> pasts_;  // Of volunteers that have left, by identity.
   std::map<SessionId, Session> sessions_;
-  std::vector<planner::BlockCost> whole_blocks_;  // config_.blocks has what stages hold of them.
-  std::vector<uint32_t> divided_;                 // Blocks, ascending.
+  // config_.blocks and those of its forms have what stages hold of them; these are whole.
+  std::vector<planner::BlockCost> whole_blocks_;
+  std::vector<Form> whole_forms_;
+  std::vector<uint32_t> divided_;  // Blocks, ascending.
   planner::ExpertHolding expert_plan_;
   uint64_t expert_missing_bytes_ = 0;
   uint32_t expert_missing_devices_ = 0;
@@ -232,6 +265,7 @@ class Swarm {
   uint64_t kept_bytes_ = 0;
   uint64_t positions_reused_ = 0;
   Micros replan_at_ = 0;        // 0: no need.
+  Micros busy_at_ = 0;          // When there was a session, to a tick.
   bool expecting_ = false;      // Config::expected is still waited for ...
   Micros expecting_since_ = 0;  // ... since then; 0: nothing has happened yet.
   uint32_t demand_ = 4;         // Sessions at once that the plan is for.

@@ -55,6 +55,7 @@ struct Kv {
 
 struct FakeVolunteer {
   uint32_t generation = 0;
+  uint32_t form = 0;
   bool frozen = false;
   bool disobeys = false;  // Its tokens are what it likes.
   std::map<SessionId, Kv> sessions;
@@ -70,9 +71,10 @@ class World {
  public:
   explicit World(Config config) : swarm(std::move(config)) {}
 
-  void Join(uint32_t node, uint64_t memory, std::string identity = "") {
+  void Join(uint32_t node, uint64_t memory, std::string identity = "",
+            std::string executor = "fake") {
     fakes[NodeId{node}] = {};
-    Feed(VolunteerJoined{NodeId{node}, "fake", memory, {}, std::move(identity)});
+    Feed(VolunteerJoined{NodeId{node}, std::move(executor), memory, {}, std::move(identity)});
   }
   void Kill(uint32_t node) {
     fakes.erase(NodeId{node});
@@ -156,6 +158,7 @@ class World {
     if (!fakes.contains(effect.node)) return;
     FakeVolunteer& fake = fakes[effect.node];
     fake.generation = effect.generation;
+    fake.form = effect.form;
     fake.sessions.clear();
     if (!effect.span.empty()) {
       Post(kCoordinator, effect.node, wire::Ready{.generation = effect.generation, .done = true});

@@ -40,6 +40,7 @@ void Swarm::ChooseWarm(Micros, Effects& out) {
       const auto best = std::ranges::find_if(candidates->second, [&](NodeId node) {
         const Volunteer& volunteer = volunteers_.at(node);
         return !session.leases.contains(node) &&
+               SetOf(volunteer.form) == SetOf(volunteers_.at(hop.node).form) &&
                volunteer.leased_positions + session.capacity() <= LeasesMax(volunteer);
       });
       if (best == candidates->second.end()) continue;

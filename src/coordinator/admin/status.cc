@@ -49,7 +49,8 @@ json::array DescribePlan(const planner::PoolPlan& plan) {
   return pipelines;
 }
 
-json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const VolunteerLink* link) {
+json::object Describe(NodeId node, const swarm::Swarm& swarm, const VolunteerLink* link) {
+  const swarm::Volunteer& volunteer = swarm.volunteers().at(node);
   json::array blocks;
   if (!volunteer.span.empty()) {
     blocks.push_back(json::array{volunteer.span.first, volunteer.span.last});
@@ -57,6 +58,8 @@ json::object Describe(NodeId node, const swarm::Volunteer& volunteer, const Volu
   json::object out{{"id", node.value},
                    {"executor", volunteer.executor},
                    {"blocks", std::move(blocks)},
+                   {"weights", swarm.WeightsOf(volunteer.form)},
+                   {"activations", swarm.IsF16(volunteer.form) ? "f16" : "f32"},
                    {"memory_bytes", volunteer.memory_bytes},
                    {"tokens_done", volunteer.tokens_done},
                    {"expert_groups", volunteer.experts.size()},
@@ -114,7 +117,7 @@ std::string StatusJson(const Hub& hub, const std::string& model_name, bool is_pr
   const Status available = hub.Availability();
   json::array volunteers;
   for (const auto& [node, volunteer] : swarm.volunteers()) {
-    volunteers.push_back(Describe(node, volunteer, hub.FindLink(node)));
+    volunteers.push_back(Describe(node, swarm, hub.FindLink(node)));
   }
   json::array route;
   for (const planner::Stage& stage : swarm.MainStages()) {

@@ -10,13 +10,14 @@
 
 namespace shoal {
 
-// Costs of the manifest's first variant. A manifest does not say how many experts a row chooses:
+// Costs in one of the pack's forms. A manifest does not say how many experts a row chooses:
 // that follows from what a token costs, if experts and the rest are stored alike.
 inline std::vector<planner::ExpertLayer> ExpertLayersOf(const store::Manifest& manifest,
-                                                        uint32_t hop_bytes) {
-  const std::vector<planner::BlockCost> costs = BlockCostsOf(manifest, hop_bytes);
+                                                        uint32_t hop_bytes,
+                                                        const store::StageVariant& form = {}) {
+  const std::vector<planner::BlockCost> costs = BlockCostsOf(manifest, hop_bytes, form);
   std::vector<planner::ExpertLayer> layers;
-  for (const store::Block& block : manifest.variants.front().blocks) {
+  for (const store::Block& block : manifest.variants[form.weights].blocks) {
     if (!block.mixture || block.weight_bytes == 0) continue;
     planner::ExpertLayer layer{.block = block.index, .own = costs[block.index], .group_bytes = {}};
     uint64_t bytes = 0;

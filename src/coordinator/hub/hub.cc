@@ -17,13 +17,6 @@ constexpr size_t kQueuedBytesMax = 256u << 20;
 constexpr size_t kHelloBytesMax = 64u << 10;
 constexpr Micros kHandshakeLimit = 20 * kSecond;
 constexpr const char* kRetryAfterSeconds = "5";
-
-// Whether the volunteer computes in float16.
-bool RunsF16(const wire::Profile& profile) {
-  return std::ranges::any_of(profile.measures, [](const wire::Measure& measure) {
-    return measure.name == "activations.f16" && measure.value == 1;
-  });
-}
 }  // namespace
 
 Hub::Hub(net::EventLoop& loop, StageLibrary& library, Trace trace, Options options)
@@ -108,7 +101,16 @@ void Hub::OnProfile(NodeId node, const wire::Profile& profile) {
     }
   }
   Feed(swarm::VolunteerJoined{node, profile.executor, profile.memory_bytes, profile.measures,
-                              link->identity(), library_.CachedBytes(profile.cached)});
+                              link->identity(), CachedBytes(profile.cached)});
+}
+
+// By form and block, as the swarm counts them.
+std::vector<std::vector<uint64_t>> Hub::CachedBytes(const std::vector<wire::Sha256>& files) const {
+  std::vector<std::vector<uint64_t>> bytes;
+  for (const store::StageVariant& variant : options_.forms) {
+    bytes.push_back(library_.CachedBytes(files, variant.weights));
+  }
+  return bytes;
 }
 
 // What must outlive this process, for the journal.
@@ -121,7 +123,9 @@ void Hub::Record() {
       store::JournalStage& stage = stages.emplace_back(p, placed.span.first, placed.span.last);
       for (const NodeId node : placed.nodes) {
         const VolunteerLink* link = FindLink(node);
-        if (link != nullptr) stage.holders.push_back(link->identity());
+        if (link == nullptr) continue;
+        stage.holders.push_back(link->identity());
+        stage.weights.push_back(swarm_.WeightsOf(swarm_.volunteers().at(node).form));
       }
     }
   }
@@ -274,19 +278,15 @@ void Hub::Feed(swarm::Event event) {
 }
 
 void Hub::Apply(swarm::AssignSpan& effect) {
-  const VolunteerLink* link = FindLink(effect.node);
-  if (link == nullptr) return;
   SendAssign(effect.node, effect.generation,
              effect.span.empty()
                  ? wire::Assign()
-                 : library_.Prepare(effect.span, effect.divided, 0, RunsF16(link->profile())));
+                 : library_.Prepare(effect.span, effect.divided, options_.forms[effect.form]));
 }
 
 void Hub::Apply(swarm::AssignExperts& effect) {
-  const VolunteerLink* link = FindLink(effect.node);
-  if (link == nullptr) return;
   SendAssign(effect.node, effect.generation,
-             library_.PrepareExperts(effect.slots, 0, RunsF16(link->profile())));
+             library_.PrepareExperts(effect.slots, options_.forms[effect.form]));
 }
 
 void Hub::SendAssign(NodeId node, uint32_t generation, Result<wire::Assign> prepared) {

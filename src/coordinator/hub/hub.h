@@ -27,6 +27,7 @@ class Hub final : public Generator, private LinkOwner {
  public:
   struct Options {
     swarm::Config swarm;
+    std::vector<store::StageVariant> forms = {{}};  // By the numbers that the swarm gives them.
     size_t volunteers_max = 1024;
     size_t frame_bytes_max = wire::kLimits.frame_bytes;  // Of one frame from a volunteer.
     std::optional<Secret> join_secret;                   // What a hello must carry.
@@ -87,6 +88,7 @@ class Hub final : public Generator, private LinkOwner {
   VolunteerLink* Link(NodeId node);
   void RemoveLink(NodeId node);
   void Record();
+  std::vector<std::vector<uint64_t>> CachedBytes(const std::vector<wire::Sha256>& files) const;
   // Sockets that open and say nothing hold no place for long.
   void DropSilentNewcomers();
 

@@ -82,21 +82,15 @@ wire::Assign StageLibrary::Outline() const {
   return {.hidden = model.hidden, .vocab = model.vocab, .positions = positions_};
 }
 
-store::StageVariant StageLibrary::VariantFor(size_t weights, bool runs_f16) const {
-  store::StageVariant variant{.weights = weights};
-  if (runs_f16) variant.activations = store::NarrowestActivations(pack_.manifest(), weights);
-  return variant;
-}
-
 Result<wire::Assign> StageLibrary::Prepare(planner::Span span, const std::vector<uint32_t>& divided,
-                                           size_t weights, bool runs_f16) {
-  const store::StageVariant variant = VariantFor(weights, runs_f16);
+                                           const store::StageVariant& variant) {
   const Key key(span.first, span.last, divided, variant);
   if (const auto at = prepared_.find(key); at != prepared_.end()) return at->second;
   Result<store::StageGraph> joined =
       store::JoinStage(pack_, span.first, span.last, positions_, variant, divided);
-  if (!joined && joined.error().code == Code::kUnimplemented && runs_f16) {
-    return Prepare(span, divided, weights, false);
+  if (!joined && joined.error().code == Code::kUnimplemented &&
+      variant.activations != store::Activations::kF32) {
+    return Prepare(span, divided, {.weights = variant.weights});
   }
   ASSIGN_OR_RETURN(store::StageGraph stage, std::move(joined));
   wire::Assign assign = Outline();
@@ -148,8 +142,7 @@ Result<wire::ExpertPart> StageLibrary::PreparePart(uint32_t block,
 }
 
 Result<wire::Assign> StageLibrary::PrepareExperts(const std::vector<planner::ExpertSlot>& slots,
-                                                  size_t weights, bool runs_f16) {
-  const store::StageVariant variant = VariantFor(weights, runs_f16);
+                                                  const store::StageVariant& variant) {
   wire::Assign assign = Outline();
   for (size_t at = 0; at < slots.size();) {
     const uint32_t block = slots[at].block;
@@ -161,10 +154,11 @@ Result<wire::Assign> StageLibrary::PrepareExperts(const std::vector<planner::Exp
   return assign;
 }
 
-std::vector<uint64_t> StageLibrary::CachedBytes(const std::vector<wire::Sha256>& files) const {
+std::vector<uint64_t> StageLibrary::CachedBytes(const std::vector<wire::Sha256>& files,
+                                                size_t weights) const {
   const std::set<wire::Sha256> cached(files.begin(), files.end());
   std::vector<uint64_t> bytes;
-  for (const store::Block& block : pack_.manifest().variants.front().blocks) {
+  for (const store::Block& block : pack_.manifest().variants[weights].blocks) {
     uint64_t& sum = bytes.emplace_back(0);
     for (const store::Sha256& sha : block.weights) {
       const store::Blob* blob = cached.contains(sha) ? pack_.FindBlob(sha) : nullptr;

@@ -24,17 +24,16 @@ class StageLibrary {
   // Serves contexts of up to `positions`. `pack` must outlive the library.
   StageLibrary(const store::Pack& pack, uint32_t positions);
 
-  // What `span`'s assignment says, all but its generation and max_rows, with the pack's weights of
-  // that index; `divided` are the layers within it whose experts are elsewhere. A device that runs
-  // float16 gets the variant that computes in it where the model bears that.
+  // What `span`'s assignment says, all but its generation and max_rows; `divided` are the layers
+  // within it whose experts are elsewhere. What has no form in float16 comes in float32.
   Result<wire::Assign> Prepare(planner::Span span, const std::vector<uint32_t>& divided,
-                               size_t weights, bool runs_f16);
+                               const store::StageVariant& variant);
   // The same of experts, ascending slots.
-  Result<wire::Assign> PrepareExperts(const std::vector<planner::ExpertSlot>& slots, size_t weights,
-                                      bool runs_f16);
+  Result<wire::Assign> PrepareExperts(const std::vector<planner::ExpertSlot>& slots,
+                                      const store::StageVariant& variant);
 
-  // Of each block's weights, the bytes that are among these files.
-  std::vector<uint64_t> CachedBytes(const std::vector<wire::Sha256>& files) const;
+  // Of each block's weights in the pack's set of that index, the bytes that are among these files.
+  std::vector<uint64_t> CachedBytes(const std::vector<wire::Sha256>& files, size_t weights) const;
 
   // Answers GET and HEAD of "/blobs/<sha256>": ranges, ETag, immutable.
   void Answer(const net::Request& request, net::Responder responder);
@@ -51,7 +50,6 @@ class StageLibrary {
   Result<wire::ExpertPart> PreparePart(uint32_t block, const std::vector<uint32_t>& groups,
                                        const store::StageVariant& variant, wire::Assign& assign);
   wire::Assign Outline() const;
-  store::StageVariant VariantFor(size_t weights, bool runs_f16) const;
 
   using Key = std::tuple<uint32_t, uint32_t, std::vector<uint32_t>, store::StageVariant>;
   std::map<Key, wire::Assign> prepared_;

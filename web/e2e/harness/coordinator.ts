@@ -15,6 +15,8 @@ export interface Status {
     id: number;
     executor: string;
     blocks: [number, number][];
+    weights: string;
+    activations: string;
     memory_bytes: number;
     tokens_done: number;
     expert_groups: number;
@@ -32,6 +34,8 @@ export interface How {
   // In place of the one that there is: for certificates that nobody knows.
   fetch?: typeof fetch;
   apiKey?: string;
+  // Of one that takes another's place; any free one otherwise.
+  port?: string;
 }
 
 const startMs = 30_000;
@@ -62,7 +66,7 @@ export class Coordinator {
   }
 
   static async startAs(pack: string, args: string[], how: How): Promise<Coordinator> {
-    const serve = [binary, "serve", pack, "--port", "0", "--pages", dist, ...args];
+    const serve = [binary, "serve", pack, "--port", how.port ?? "0", "--pages", dist, ...args];
     const [program, ...rest] = [...(how.wrapper ?? []), ...serve];
     const child = spawn(program!, rest);
     const log: string[] = [];
@@ -113,6 +117,13 @@ export class Coordinator {
     } catch (thrown) {
       throw new Error(`${String(thrown)}; status ${JSON.stringify(last)}\n${this.log}`);
     }
+  }
+
+  // Without a word to anybody.
+  async kill(): Promise<void> {
+    const exited = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill("SIGKILL");
+    await withLimit("the coordinator to end", stopMs, exited);
   }
 
   // The exit code.

@@ -80,8 +80,9 @@ export async function evalGreedy(
   count: number,
   cuts: number[],
   hop: "f32" | "f16",
+  flags: string[] = [],
 ): Promise<number[]> {
-  const where = ["--cuts", cuts.join(","), "--hop", hop];
+  const where = ["--cuts", cuts.join(","), "--hop", hop, ...flags];
   const out = await shoal(
     ...["eval", packFolder, "--ids", ids.join(","), "--greedy", String(count), ...where],
   );
