@@ -137,6 +137,18 @@ it("uses half of the time when told so", async () => {
   ).toBeGreaterThan(100);
 });
 
+it("says what it computes with, and what that was chosen from", async () => {
+  const measured = await open("/lend?auto=1");
+  await measured.untilState("ready");
+  // This browser has no GPU, so that there is one to measure.
+  const text = await measured.page.getByTestId("lend-tried").textContent();
+  expect(text).toMatch(/own engine \u2013 about [\d.]+ ms a token over 512 MB.*the only one/);
+  const asked = await open("/lend?auto=1&executor=ort-wasm");
+  await expect
+    .poll(() => asked.page.getByTestId("lend-tried").textContent(), { timeout: 20_000 })
+    .toContain("ONNX Runtime \u2013 as the address asks");
+});
+
 it("stops downloads at the data of a day", async () => {
   const tab = await open("/lend");
   const { page } = tab;
