@@ -1,8 +1,8 @@
 #include "sampler/adjust.h"
 
-#include <algorithm>
 #include <limits>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/str_cat.h"
@@ -42,15 +42,16 @@ bool Penalises(const SamplingParameters& parameters) {
 }
 
 Status ApplyPenalties(const SamplingParameters& parameters, std::span<float> logits) {
-  std::vector<int32_t> sorted(parameters.history.begin(), parameters.history.end());
-  std::ranges::sort(sorted);
-  for (auto at = sorted.begin(); at != sorted.end();) {
-    const int32_t token = *at;
+  std::vector<uint32_t> counts(logits.size());
+  for (const int32_t token : parameters.history) {
     RETURN_IF_ERROR(CheckToken("history", token, logits.size()));
-    const auto next = std::find_if(at, sorted.end(), [token](int32_t t) { return t != token; });
-    const auto count = static_cast<float>(next - at);
-    at = next;
-    float& logit = logits[static_cast<size_t>(token)];
+    ++counts[static_cast<size_t>(token)];
+  }
+  for (const int32_t token : parameters.history) {
+    const auto id = static_cast<size_t>(token);
+    if (counts[id] == 0) continue;  // It was there before.
+    const auto count = static_cast<float>(std::exchange(counts[id], 0));
+    float& logit = logits[id];
     if (logit > 0) {
       logit /= parameters.repetition_penalty;
     } else {

@@ -45,6 +45,15 @@ __attribute__((export_name("shoal_abort_message"))) const char* ShoalAbortMessag
 
 void abort() { Die("abort"); }
 
+// One instruction each, where libc has loops.
+void* memcpy(void* __restrict target, const void* __restrict source, size_t bytes) {
+  return __builtin_memcpy(target, source, bytes);
+}
+void* memmove(void* target, const void* source, size_t bytes) {
+  return __builtin_memmove(target, source, bytes);
+}
+void* memset(void* target, int byte, size_t bytes) { return __builtin_memset(target, byte, bytes); }
+
 }  // extern "C"
 
 namespace shoal {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "wire/field_types.h"
 #include "wire/frames.h"
 
 namespace shoal::wire {
@@ -22,6 +23,16 @@ inline Body MakeBody(Kind kind) {
   }(std::make_index_sequence<kBodyKinds>());
   return body;
 }
+
+// The body that is held, as a value of its type. Of a const body it must only be read.
+inline FieldRef HeldBody(Body& body) {
+  return std::visit(
+      [](auto& held) {
+        return FieldRef{.type = kFieldType<std::remove_cvref_t<decltype(held)>>, .value = &held};
+      },
+      body);
+}
+inline FieldRef HeldBody(const Body& body) { return HeldBody(const_cast<Body&>(body)); }
 
 // Calls `visitor` for every field of the body.
 template <typename Visitor, typename BodyType>

@@ -26,10 +26,10 @@ ByteVector Encode(const Frame& frame) {
   if (const Status status = Validate(frame); !status) {
     CHECK_MSG(false, status.error().ToString());
   }
-  FieldsSize size;
-  VisitFields(size, frame.body);
+  const FieldRef body = HeldBody(frame.body);
+  const uint64_t bytes_max = kHeaderBytes + WireBytesAtMost(body);
   ByteVector out;
-  out.reserve(kHeaderBytes + size.bytes());
+  out.reserve(bytes_max);
   ByteWriter writer(out);
   writer.Write(kMagic);
   writer.Write(kVersion);
@@ -37,9 +37,8 @@ ByteVector Encode(const Frame& frame) {
   writer.Write(frame.to.value);
   writer.Write(frame.from.value);
   writer.Write(uint32_t{0});
-  FieldsEncoder encoder(out);
-  VisitFields(encoder, frame.body);
-  CHECK(out.size() <= kHeaderBytes + size.bytes());
+  EncodeFields(body, out);
+  CHECK(out.size() <= bytes_max);
   WriteAt(out, kBodyBytesOffset, static_cast<uint32_t>(out.size() - kHeaderBytes));
   return out;
 }
@@ -84,7 +83,8 @@ Result<Frame> Decode(Bytes frame) {
   FieldsDecoder decoder(frame, kHeaderBytes);
   {
     const FieldPath::Scope scope(decoder.path(), KindName(header.kind));
-    VisitFields(decoder, decoded.body);
+    const FieldRef body = HeldBody(decoded.body);
+    decoder.Get(body.type, body.value);
     if (decoder.remaining() != 0) {
       decoder.path().Fail(Code::kInvalidArgument,
                           StrCat(decoder.remaining(), " bytes after the last field"));

@@ -8,6 +8,35 @@
 
 namespace shoal::wire {
 
+void FieldsDecoder::Field(std::string_view name, const FieldType& type, void* value) {
+  if (path_.failed()) return;
+  const FieldPath::Scope scope(path_, name);
+  Get(type, value);
+}
+
+void FieldsDecoder::Get(const FieldType& type, void* value) {
+  switch (type.field_class) {
+    case FieldClass::kBool:
+      return TakeBool(*static_cast<bool*>(value));
+    case FieldClass::kUnsigned:
+    case FieldClass::kSigned:
+    case FieldClass::kHash:
+      return Take(value, type.bytes);
+    case FieldClass::kFloat:
+      return TakeFloat(type, value);
+    case FieldClass::kEnum:
+      return TakeEnum(type, value);
+    case FieldClass::kString:
+      return TakeString(*static_cast<std::string*>(value));
+    case FieldClass::kBytes:
+      return TakeBytes(TakeCount(kLimits.list_items, 1), *static_cast<ByteVector*>(value));
+    case FieldClass::kList:
+      return TakeList(*type.list, value);
+    case FieldClass::kStruct:
+      return type.visit(*this, value);
+  }
+}
+
 void FieldsDecoder::Payload(std::string_view name, ByteVector& bytes) {
   if (path_.failed()) return;
   const FieldPath::Scope scope(path_, name);
@@ -66,12 +95,33 @@ void FieldsDecoder::TakeBool(bool& value) {
   value = byte == 1;
 }
 
-void FieldsDecoder::CheckFinite(double value) {
-  if (!std::isfinite(value)) path_.Fail(Code::kInvalidArgument, "not a finite number");
+void FieldsDecoder::TakeFloat(const FieldType& type, void* value) {
+  Take(value, type.bytes);
+  const bool finite = type.bytes == sizeof(float) ? std::isfinite(*static_cast<float*>(value))
+                                                  : std::isfinite(*static_cast<double*>(value));
+  if (!finite) path_.Fail(Code::kInvalidArgument, "not a finite number");
 }
 
-void FieldsDecoder::UnknownEnumerator(uint32_t number, const std::string& choices) {
-  path_.Fail(Code::kInvalidArgument, StrCat(number, " is not known; known are ", choices));
+void FieldsDecoder::TakeEnum(const FieldType& type, void* value) {
+  uint8_t number = 0;
+  Take(&number, sizeof(number));
+  if (FindEnumerator(type.enumerators, number) == nullptr) {
+    path_.Fail(Code::kInvalidArgument,
+               StrCat(number, " is not known; known are ", EnumChoices(type.enumerators)));
+  }
+  std::memcpy(value, &number, sizeof(number));
+}
+
+void FieldsDecoder::TakeList(const ListType& type, void* list) {
+  const size_t size = TakeCount(type.items_max, type.item_min_wire_bytes());
+  type.resize(list, size);
+  auto* item = static_cast<uint8_t*>(type.data(list));
+  if (size == 0) return;
+  if (type.item.IsPlain()) return Take(item, size * type.item_bytes);
+  for (size_t i = 0; i < size && !path_.failed(); ++i, item += type.item_bytes) {
+    const FieldPath::Scope scope(path_, i);
+    Get(type.item, item);
+  }
 }
 
 }  // namespace shoal::wire

@@ -1,8 +1,9 @@
 #include "wire/fields_from_json.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "base/str_cat.h"
 #include "wire/decimal.h"
@@ -11,6 +12,66 @@ namespace shoal::wire {
 namespace {
 
 constexpr size_t kQuotedMax = 32;  // Of foreign text in a message.
+
+// Looks for the field that a key names.
+class FieldFinder final : public FieldVisitor {
+ public:
+  explicit FieldFinder(std::string_view key) : key_(key) {}
+
+  void Field(std::string_view name, const FieldType& type, void* value) override {
+    if (name == key_) Found({.name = name, .type = &type, .value = value, .index = fields_});
+    ++fields_;
+  }
+  // Its key is its name, or says that only its size is there.
+  void Payload(std::string_view name, ByteVector& bytes) override {
+    const bool beside = key_.starts_with(name) && key_.substr(name.size()) == "_bytes";
+    if (beside || name == key_) {
+      Found({.name = name,
+             .type = &kFieldType<ByteVector>,
+             .value = &bytes,
+             .index = fields_,
+             .beside = beside});
+    }
+    ++fields_;
+  }
+
+  struct Match {
+    std::string_view name;
+    const FieldType* type = nullptr;
+    void* value = nullptr;
+    int index = 0;
+    bool beside = false;
+  };
+  const std::optional<Match>& match() const { return match_; }
+
+ private:
+  void Found(const Match& match) { match_ = match; }
+
+  std::string_view key_;
+  int fields_ = 0;
+  std::optional<Match> match_;
+};
+
+// Looks for a field that has not been read.
+class MissingFinder final : public FieldVisitor {
+ public:
+  explicit MissingFinder(uint64_t seen) : seen_(seen) {}
+
+  void Field(std::string_view name, const FieldType&, void*) override {
+    if (missing_.empty() && (seen_ & 1) == 0) missing_ = name;
+    seen_ >>= 1;
+  }
+  void Payload(std::string_view name, ByteVector& bytes) override {
+    Field(name, kFieldType<ByteVector>, &bytes);
+  }
+
+  // Empty: there is none.
+  std::string_view missing() const { return missing_; }
+
+ private:
+  uint64_t seen_;
+  std::string_view missing_;
+};
 
 // JSON's integers have no leading zeros; -0 would not come back.
 template <typename T>
@@ -25,30 +86,35 @@ std::optional<T> ParseInteger(std::string_view text) {
 
 }  // namespace
 
-bool FieldsFromJson::FieldReader::Finds(std::string_view name) {
-  const uint64_t bit = uint64_t{1} << index++;
-  if (name != key) return false;
-  found = true;
-  if ((seen & bit) != 0) parent.Wrong(StrCat("\"", name, "\" is there twice"));
-  seen |= bit;
-  return !parent.path_.failed();
+void FieldsFromJson::Get(const FieldType& type, void* value) {
+  GetValue(type, value);
+  KeepScannerError();
 }
 
-void FieldsFromJson::FieldReader::Payload(std::string_view name, ByteVector& bytes) {
-  const bool is_size = key.starts_with(name) && key.substr(name.size()) == "_bytes";
-  if (is_size) key = name;
-  if (!Finds(name)) return;
-  const FieldPath::Scope scope(parent.path_, name);
-  if (is_size) {
-    parent.GetBeside(bytes);
-  } else {
-    parent.Get(bytes);
+void FieldsFromJson::GetValue(const FieldType& type, void* value) {
+  switch (type.field_class) {
+    case FieldClass::kBool:
+      *static_cast<bool*>(value) = scanner_.Boolean();
+      return;
+    case FieldClass::kUnsigned:
+      return GetUnsigned(type, value);
+    case FieldClass::kSigned:
+      return GetSigned(*static_cast<int32_t*>(value));
+    case FieldClass::kFloat:
+      return GetFloat(type, value);
+    case FieldClass::kEnum:
+      return GetEnum(type, *static_cast<uint8_t*>(value));
+    case FieldClass::kString:
+      return GetString(*static_cast<std::string*>(value));
+    case FieldClass::kBytes:
+      return GetHex(*static_cast<ByteVector*>(value));
+    case FieldClass::kHash:
+      return GetHash(type, value);
+    case FieldClass::kList:
+      return GetList(*type.list, value);
+    case FieldClass::kStruct:
+      return GetObject(type, value);
   }
-}
-
-void FieldsFromJson::MissingFinder::Visit(std::string_view name) {
-  if (missing.empty() && (seen >> index & 1) == 0) missing = name;
-  ++index;
 }
 
 void FieldsFromJson::Wrong(std::string_view what) {
@@ -61,7 +127,7 @@ void FieldsFromJson::KeepScannerError() {
   if (!scanner_.ok()) path_.Fail(Code::kInvalidArgument, scanner_.error());
 }
 
-void FieldsFromJson::GetObject(const StructVisits& visits) {
+void FieldsFromJson::GetObject(const FieldType& type, void* value) {
   uint64_t seen = 0;
   scanner_.Expect('{');
   if (!scanner_.Consume('}')) {
@@ -69,16 +135,46 @@ void FieldsFromJson::GetObject(const StructVisits& visits) {
       const std::string key = scanner_.String();
       scanner_.Expect(':');
       if (!scanner_.ok()) return;
-      FieldReader reader{*this, key, seen};
-      visits.read(visits.value, reader);
-      if (!reader.found) Wrong(StrCat("there is no field \"", key.substr(0, kQuotedMax), "\""));
+      GetMember(type, value, key, seen);
       if (path_.failed()) return;
     } while (scanner_.Consume(','));
     scanner_.Expect('}');
   }
-  MissingFinder finder{seen};
-  visits.find(visits.value, finder);
-  if (!finder.missing.empty()) Wrong(StrCat("no \"", finder.missing, "\""));
+  MissingFinder finder(seen);
+  type.visit(finder, value);
+  if (!finder.missing().empty()) Wrong(StrCat("no \"", finder.missing(), "\""));
+}
+
+void FieldsFromJson::GetMember(const FieldType& type, void* value, std::string_view key,
+                               uint64_t& seen) {
+  FieldFinder finder(key);
+  type.visit(finder, value);
+  const auto& match = finder.match();
+  if (!match) {
+    return Wrong(StrCat("there is no field \"", key.substr(0, kQuotedMax), "\""));
+  }
+  const uint64_t bit = uint64_t{1} << match->index;
+  if ((seen & bit) != 0) return Wrong(StrCat("\"", match->name, "\" is there twice"));
+  seen |= bit;
+  const FieldPath::Scope scope(path_, match->name);
+  if (match->beside) return GetBeside(*static_cast<ByteVector*>(match->value));
+  Get(*match->type, match->value);
+}
+
+void FieldsFromJson::GetList(const ListType& type, void* list) {
+  scanner_.Expect('[');
+  if (scanner_.Consume(']')) return;
+  size_t size = 0;
+  do {
+    if (size == type.items_max) {
+      return path_.Fail(Code::kResourceExhausted, StrCat("more than ", size, " items"));
+    }
+    const FieldPath::Scope scope(path_, size);
+    type.resize(list, size + 1);
+    Get(type.item, static_cast<std::byte*>(type.data(list)) + size * type.item_bytes);
+    ++size;
+  } while (!path_.failed() && scanner_.Consume(','));
+  scanner_.Expect(']');
 }
 
 void FieldsFromJson::GetBeside(ByteVector& bytes) {
@@ -98,13 +194,13 @@ void FieldsFromJson::GetHex(ByteVector& bytes) {
   bytes = *std::move(read);
 }
 
-void FieldsFromJson::GetSha256(Sha256& hash) {
+void FieldsFromJson::GetHash(const FieldType& type, void* value) {
   ByteVector bytes;
   GetHex(bytes);
-  if (bytes.size() != hash.size()) {
-    return Wrong(StrCat(bytes.size(), " bytes, must be ", hash.size()));
+  if (bytes.size() != type.bytes) {
+    return Wrong(StrCat(bytes.size(), " bytes, must be ", type.bytes));
   }
-  std::ranges::copy(bytes, hash.begin());
+  std::memcpy(value, bytes.data(), bytes.size());
 }
 
 void FieldsFromJson::GetString(std::string& text) {
@@ -114,34 +210,54 @@ void FieldsFromJson::GetString(std::string& text) {
              StrCat(text.size(), " bytes, at most ", kLimits.string_bytes));
 }
 
-int64_t FieldsFromJson::ParseSigned(std::string_view text, int64_t min, int64_t max) {
-  const std::optional<int64_t> value = ParseInteger<int64_t>(text);
-  if (value && *value >= min && *value <= max) return *value;
-  Wrong(StrCat("\"", text.substr(0, kQuotedMax), "\" is no integer from ", min, " to ", max));
-  return 0;
+void FieldsFromJson::GetUnsigned(const FieldType& type, void* value) {
+  const bool is_wide = type.bytes == sizeof(uint64_t);
+  const std::string wide_text = is_wide ? scanner_.String() : std::string();
+  const std::string_view text = is_wide ? wide_text : scanner_.Number();
+  const uint64_t max = ~uint64_t{0} >> (64 - 8 * type.bytes);
+  const std::optional<uint64_t> number = ParseInteger<uint64_t>(text);
+  if (!number || *number > max) {
+    return Wrong(StrCat("\"", text.substr(0, kQuotedMax), "\" is no integer from 0 to ", max));
+  }
+  std::memcpy(value, &*number, type.bytes);
 }
 
-uint64_t FieldsFromJson::ParseUnsigned(std::string_view text, uint64_t max) {
-  const std::optional<uint64_t> value = ParseInteger<uint64_t>(text);
-  if (value && *value <= max) return *value;
-  Wrong(StrCat("\"", text.substr(0, kQuotedMax), "\" is no integer from 0 to ", max));
-  return 0;
+void FieldsFromJson::GetSigned(int32_t& value) {
+  const std::string_view text = scanner_.Number();
+  const std::optional<int32_t> number = ParseInteger<int32_t>(text);
+  if (!number) {
+    return Wrong(StrCat("\"", text.substr(0, kQuotedMax), "\" is no integer from ",
+                        std::numeric_limits<int32_t>::min(), " to ",
+                        std::numeric_limits<int32_t>::max()));
+  }
+  value = *number;
 }
 
-double FieldsFromJson::ParseFloat(std::string_view text, double max) {
-  const std::optional<double> value = DecimalToDouble(text);
-  if (value && std::abs(*value) <= max) return *value;
-  Wrong(StrCat("\"", text.substr(0, kQuotedMax), "\" is no number in range with at most ",
-               kDecimalDigitsMax, " digits"));
-  return 0;
+void FieldsFromJson::GetFloat(const FieldType& type, void* value) {
+  const bool is_float = type.bytes == sizeof(float);
+  const double max =
+      is_float ? double{std::numeric_limits<float>::max()} : std::numeric_limits<double>::max();
+  const std::string_view text = scanner_.Number();
+  const std::optional<double> number = DecimalToDouble(text);
+  if (!number || std::abs(*number) > max) {
+    return Wrong(StrCat("\"", text.substr(0, kQuotedMax), "\" is no number in range with at most ",
+                        kDecimalDigitsMax, " digits"));
+  }
+  if (is_float) {
+    *static_cast<float*>(value) = static_cast<float>(*number);
+  } else {
+    *static_cast<double*>(value) = *number;
+  }
 }
 
-void FieldsFromJson::UnknownName(std::string_view name, const std::string& choices) {
-  Wrong(StrCat("\"", name.substr(0, kQuotedMax), "\" is not known; known are ", choices));
-}
-
-void FieldsFromJson::TooMany(size_t limit) {
-  path_.Fail(Code::kResourceExhausted, StrCat("more than ", limit, " items"));
+void FieldsFromJson::GetEnum(const FieldType& type, uint8_t& value) {
+  const std::string name = scanner_.String();
+  const Enumerator* const known = FindEnumerator(type.enumerators, name);
+  if (known == nullptr) {
+    return Wrong(StrCat("\"", name.substr(0, kQuotedMax), "\" is not known; known are ",
+                        EnumChoices(type.enumerators)));
+  }
+  value = static_cast<uint8_t>(known->number);
 }
 
 }  // namespace shoal::wire

@@ -38,7 +38,8 @@ void ReadMember(std::string_view key, JsonScanner& scanner, FieldsFromJson& fiel
     if (!envelope.kind) return wrong("\"kind\" must come before \"body\"");
     const FieldPath::Scope scope(fields.path(), KindName(*envelope.kind));
     envelope.body = MakeBody(*envelope.kind);
-    std::visit([&fields](auto& body) { fields.Get(body); }, *envelope.body);
+    const FieldRef body = HeldBody(*envelope.body);
+    fields.Get(body.type, body.value);
   } else {
     wrong(StrCat("\"", key.substr(0, 32), "\" is not a member of a frame, or is there twice"));
   }
@@ -59,8 +60,7 @@ Status FirstError(const JsonScanner& scanner, FieldsFromJson& fields) {
 template <typename T>
 std::string StructToJson(const T& value) {
   std::string out;
-  FieldsToJson(out, PayloadForm::kHex).Object(value);
-  out.pop_back();  // The comma after it.
+  FieldsToJson({.type = kFieldType<T>, .value = const_cast<T*>(&value)}, PayloadForm::kHex, out);
   return out;
 }
 
@@ -70,9 +70,8 @@ std::string ToJson(const Frame& frame, PayloadForm form) {
   std::string out =
       StrCat("{\"kind\":\"", KindName(KindOf(frame.body)), "\",\"to\":", frame.to.value,
              ",\"from\":", frame.from.value, ",\"body\":");
-  FieldsToJson fields(out, form);
-  std::visit([&fields](const auto& body) { fields.Object(body); }, frame.body);
-  out.back() = '}';  // In place of the comma after the body.
+  FieldsToJson(HeldBody(frame.body), form, out);
+  out += '}';
   return out;
 }
 

@@ -1,8 +1,11 @@
 // Names of the wire's enumerations, in JSON and in messages, and which numbers are known.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -77,13 +80,45 @@ constexpr std::optional<Enum> EnumFromName(std::string_view text) {
   return std::nullopt;
 }
 
-// "f32, f16": for messages that say what would be right.
+// The names of an enumeration whose type is known at run time only.
+struct Enumerator {
+  uint32_t number;
+  std::string_view name;
+};
+
+namespace internal {
+
 template <typename Enum>
-std::string EnumChoices() {
+constexpr auto EnumeratorsOf() {
+  constexpr auto& kNames = EnumNames<Enum>::kNames;
+  std::array<Enumerator, kNames.size()> out{};
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    out[i] = {static_cast<uint32_t>(kNames[i].first), kNames[i].second};
+  }
+  return out;
+}
+
+}  // namespace internal
+
+template <typename Enum>
+inline constexpr auto kEnumerators = internal::EnumeratorsOf<Enum>();
+
+inline const Enumerator* FindEnumerator(std::span<const Enumerator> known, uint32_t number) {
+  const auto found = std::ranges::find(known, number, &Enumerator::number);
+  return found == known.end() ? nullptr : &*found;
+}
+
+inline const Enumerator* FindEnumerator(std::span<const Enumerator> known, std::string_view name) {
+  const auto found = std::ranges::find(known, name, &Enumerator::name);
+  return found == known.end() ? nullptr : &*found;
+}
+
+// "f32, f16": for messages that say what would be right.
+inline std::string EnumChoices(std::span<const Enumerator> known) {
   std::string out;
-  for (const auto& [known, name] : EnumNames<Enum>::kNames) {
+  for (const Enumerator& one : known) {
     if (!out.empty()) out += ", ";
-    out += name;
+    out += one.name;
   }
   return out;
 }

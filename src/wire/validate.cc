@@ -285,10 +285,9 @@ Status Check(const BodyType&) {
 }  // namespace
 
 Status Validate(const Frame& frame) {
-  FieldsSize size;
-  VisitFields(size, frame.body);
-  RETURN_IF_ERROR(
-      CheckSize(KindName(KindOf(frame.body)), kHeaderBytes + size.bytes(), kLimits.frame_bytes));
+  RETURN_IF_ERROR(CheckSize(KindName(KindOf(frame.body)),
+                            kHeaderBytes + WireBytesAtMost(HeldBody(frame.body)),
+                            kLimits.frame_bytes));
   return std::visit([](const auto& body) { return Check(body); }, frame.body);
 }
 

@@ -108,15 +108,16 @@ it("uses half of the time when told so", async () => {
   await coordinator.untilReady();
   const computeMs = async (): Promise<number> =>
     Number((await page.getByTestId("lend-state").getAttribute("data-compute-ms")) ?? 0);
-  // Asked without a break, so that it would work all the time.
+  // Asked without a break, by more than one so that none has to wait for the others' next token.
   let over = false;
-  const asking = (async () => {
+  const ask = async (): Promise<void> => {
     while (!over) {
       const messages = [{ role: "user" as const, content: "Tell me a story about a fox." }];
       const request = { model: "", messages, max_tokens: 200, ignore_eos: true };
       await coordinator.client.chat.completions.create(request);
     }
-  })();
+  };
+  const asking = Promise.all([ask(), ask()]);
   await expect.poll(computeMs, { timeout: 20_000 }).toBeGreaterThan(100);
   const [beginMs, begin, beginCpuMs] = [performance.now(), await computeMs(), tab.cpuMs()];
   await new Promise((resolve) => setTimeout(resolve, 6000));
@@ -125,7 +126,7 @@ it("uses half of the time when told so", async () => {
   await asking;
   const share = (end - begin) / (endMs - beginMs);
   expect(share).toBeLessThanOrEqual(0.55);
-  expect(share).toBeGreaterThan(0.2);
+  expect(share).toBeGreaterThan(0.25);
   // The same by the system's count, with all that the page does besides.
   const cpuShare = (endCpuMs - beginCpuMs) / (endMs - beginMs);
   expect(cpuShare).toBeLessThanOrEqual(0.55);
@@ -134,6 +135,18 @@ it("uses half of the time when told so", async () => {
   expect(
     Number((await page.getByTestId("lend-done").textContent())!.replace(/\D/g, "")),
   ).toBeGreaterThan(100);
+});
+
+it("says what it computes with, and what that was chosen from", async () => {
+  const measured = await open("/lend?auto=1");
+  await measured.untilState("ready");
+  // This browser has no GPU, so that there is one to measure.
+  const text = await measured.page.getByTestId("lend-tried").textContent();
+  expect(text).toMatch(/own engine \u2013 about [\d.]+ ms a token over 512 MB.*the only one/);
+  const asked = await open("/lend?auto=1&executor=ort-wasm");
+  await expect
+    .poll(() => asked.page.getByTestId("lend-tried").textContent(), { timeout: 20_000 })
+    .toContain("ONNX Runtime \u2013 as the address asks");
 });
 
 it("stops downloads at the data of a day", async () => {

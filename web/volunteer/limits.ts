@@ -82,20 +82,28 @@ export function readLimits(value: unknown): Limits {
 // One rest is at most this long, so that a step that waits behind it does not count as lost; what
 // is left of it is rested after later work.
 const restMsMax = 10_000;
-// A rest that took longer than asked for is made good by shorter ones later, up to this much.
+// Of what was not worked, so much at most makes later rests shorter: a tab that was idle for an
+// hour does not work without a break for the next.
 const creditMsMax = 100;
+// So much of the share is aimed at: the rest is for what a tab does around the work (frames, the
+// page), which is not told to the pacer but counts as this tab's all the same.
+const aim = 0.92;
 
-// Keeps the share of time at work: after work comes rest in proportion.
+// Keeps the share of time at work: after work comes rest in proportion. All time without work is
+// rest, also that of waiting for something to do, and what a sleep took longer than was asked for.
 export class Pacer {
   readonly #sleep: (ms: number) => Promise<void>;
   readonly #now: () => number;
   #share: number;
   #owedMs = 0;
+  // When the last work ended.
+  #endedMs: number;
 
   constructor(share: number, now: () => number, sleep: (ms: number) => Promise<void>) {
     this.#share = readLimits({ timeShare: share }).timeShare;
     this.#now = now;
     this.#sleep = sleep;
+    this.#endedMs = now();
   }
 
   set share(share: number) {
@@ -105,12 +113,13 @@ export class Pacer {
 
   // To be awaited after `busyMs` of work, before the next.
   async rest(busyMs: number): Promise<void> {
+    const nowMs = this.#now();
+    const idleMs = Math.max(0, nowMs - busyMs - this.#endedMs);
+    this.#endedMs = nowMs;
     if (this.#share === 1) return;
-    this.#owedMs += busyMs * (1 / this.#share - 1);
-    if (this.#owedMs < 1) return;
-    const startedMs = this.#now();
-    await this.#sleep(Math.min(this.#owedMs, restMsMax));
-    this.#owedMs = Math.max(-creditMsMax, this.#owedMs - (this.#now() - startedMs));
+    this.#owedMs = Math.max(-creditMsMax, this.#owedMs - idleMs);
+    this.#owedMs += busyMs * (1 / (aim * this.#share) - 1);
+    if (this.#owedMs >= 1) await this.#sleep(Math.min(this.#owedMs, restMsMax));
   }
 }
 

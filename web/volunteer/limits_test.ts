@@ -70,9 +70,10 @@ it("reads limits that somebody else wrote", () => {
 });
 
 describe("Pacer", () => {
-  // A clock that only sleeping moves on; `late` is how much longer each sleep takes.
+  // A clock that work, sleep and waiting move on; `late` is how much longer each sleep takes.
   function clocked(share: number, late = 0) {
     let nowMs = 0;
+    let busyMs = 0;
     let restedMs = 0;
     const pacer = new Pacer(
       share,
@@ -83,38 +84,59 @@ describe("Pacer", () => {
         return Promise.resolve();
       },
     );
-    return { pacer, rested: () => restedMs };
+    return {
+      pacer,
+      work: (ms: number): Promise<void> => {
+        nowMs += ms;
+        busyMs += ms;
+        return pacer.rest(ms);
+      },
+      wait: (ms: number): void => void (nowMs += ms),
+      rested: () => restedMs,
+      used: () => busyMs / nowMs,
+    };
   }
 
   it.each([0.1, 0.25, 0.5, 0.9])("keeps to %d of the time", async (share) => {
-    for (const late of [0, 3]) {
-      const { pacer, rested } = clocked(share, late);
-      let busyMs = 0;
+    // Late sleeps, and an asker that takes its time between steps.
+    for (const [late, wait] of [
+      [0, 0],
+      [3, 0],
+      [0, 1],
+      [2, 1],
+    ] as const) {
+      const { work, wait: pass, used } = clocked(share, late);
       for (let step = 0; step < 500; ++step) {
-        const ms = 1 + ((step * 7) % 40);
-        busyMs += ms;
-        await pacer.rest(ms);
+        await work(1 + ((step * 7) % 40));
+        pass(wait);
       }
-      const used = busyMs / (busyMs + rested());
-      expect(used).toBeLessThanOrEqual(share * 1.02);
-      expect(used).toBeGreaterThan(share * 0.9);
+      expect(used()).toBeLessThanOrEqual(share);
+      expect(used()).toBeGreaterThan(share * 0.88);
     }
   });
 
+  it("makes up for no more than a moment of idleness", async () => {
+    const { work, wait, rested } = clocked(0.5);
+    wait(3_600_000);
+    for (let step = 0; step < 10; ++step) await work(100);
+    expect(rested()).toBeCloseTo(1000 / 0.46 - 1000 - 100);
+  });
+
   it("rests at most ten seconds at a time, and the remainder later", async () => {
-    const { pacer, rested } = clocked(0.1);
-    await pacer.rest(2000);
+    const { work, rested } = clocked(0.1);
+    await work(2000);
     expect(rested()).toBe(10_000);
-    await pacer.rest(1);
-    expect(rested()).toBe(18_009);
+    await work(1);
+    expect(rested()).toBeCloseTo(2001 / 0.092 - 2001);
   });
 
   it("does not rest at full share", async () => {
-    const { pacer, rested } = clocked(1);
-    await pacer.rest(1e6);
+    const { pacer, work, rested } = clocked(1);
+    await work(1e6);
+    expect(rested()).toBe(0);
     pacer.share = 0.5;
-    await pacer.rest(10);
-    expect(rested()).toBe(10);
+    await work(46);
+    expect(rested()).toBeCloseTo(54);
   });
 });
 

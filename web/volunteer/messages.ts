@@ -50,7 +50,18 @@ export interface Counters {
   kvBytes: number;
 }
 
+// An executor that was measured on this machine before anything was lent.
+export interface Tried {
+  executor: ExecutorName;
+  // What one token is expected to take over as many bytes of weights as are lent; undefined when
+  // it could not be measured: `problem` says why.
+  stepMs: number | undefined;
+  problem: string;
+}
+
 export type VolunteerEvent =
+  // What stages will run on, and what it was chosen from.
+  | { kind: "executor"; executor: ExecutorName; memoryBytes: number; tried: Tried[] }
   | { kind: "state"; state: VolunteerState; node: number; detail: string }
   | {
       kind: "progress";

@@ -10,22 +10,19 @@ import {
   type Frame,
   type FrameOf,
   type Measure,
-  type Open,
-  type Step,
 } from "../core/index.ts";
 import type { MemoryBlobs } from "./blobs.ts";
 import { DividedSteps } from "./divided_steps.ts";
 import type { Executor } from "./executor.ts";
 import { ExpertHolder } from "./expert_holder.ts";
-import { copyKv, exportKv, importKv } from "./kv_moves.ts";
 import { Link, type Socket, type SocketHandlers } from "./link.ts";
 import type { ChosenOptions, Counters, VolunteerEvent, VolunteerState } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
-import { holdsStage, PartExecutors } from "./parts.ts";
-import { SessionGate } from "./session_gate.ts";
+import { PartExecutors } from "./parts.ts";
+import { SessionWork } from "./session_work.ts";
 import { SessionTable } from "./sessions.ts";
 import { StageKeeper } from "./stage_keeper.ts";
-import { runStep } from "./step.ts";
+import type { StepDone } from "./step.ts";
 import { WorkQueue } from "./work_queue.ts";
 
 export const wireVersion = 1;
@@ -66,11 +63,9 @@ export class VolunteerNode {
   readonly #queue: WorkQueue;
   readonly #stage: StageKeeper;
   readonly #executors: PartExecutors;
-  readonly #gate = new SessionGate();
   readonly #divided: DividedSteps;
   readonly #experts: ExpertHolder;
-  // Frames that wait for what is under way of their sessions.
-  #gated = 0;
+  readonly #work: SessionWork;
   readonly #counters: Counters = {
     steps: 0,
     rows: 0,
@@ -120,6 +115,16 @@ export class VolunteerNode {
       sessions: this.#sessions,
       queue: this.#queue,
       onState: (state, detail) => this.#enter(state, detail),
+      onProblem: (error) => this.#problem(error),
+    });
+    this.#work = new SessionWork({
+      ...shared,
+      stage: this.#stage,
+      sessions: this.#sessions,
+      divided: this.#divided,
+      now: () => parts.now(),
+      onStep: (done) => this.#count(done),
+      onDone: () => this.#countersSoon(),
       onProblem: (error) => this.#problem(error),
     });
     this.#enter("connecting", "");
@@ -279,7 +284,7 @@ export class VolunteerNode {
     } catch (thrown) {
       const error = ShoalError.from(thrown);
       if (frame.kind === "step") {
-        this.#failStep(frame, error);
+        this.#work.failStep(frame, error);
       } else {
         this.#problem(error);
         this.#outbox.sendError(error, aboutFrame(frame));
@@ -306,16 +311,16 @@ export class VolunteerNode {
       case "assign":
         return this.#stage.assign(frame.body);
       case "open":
-        return this.#onOpen(frame.body);
+        return this.#work.open(frame.body);
       case "step":
-        return this.#onStep(frame, bytes, arrivedMs);
+        return this.#work.step(frame, bytes, arrivedMs);
       case "cancel":
         this.#sessions.cancel(frame.body);
         return this.#divided.dropUnwanted();
       case "release":
-        return this.#onRelease(frame.body.session);
+        return this.#work.release(frame.body.session);
       case "rollback":
-        return this.#onRollback(frame);
+        return this.#work.rollback(frame);
       case "expert-table":
         if (frame.from !== coordinatorNode) {
           const detail = "only the coordinator says who holds experts";
@@ -331,7 +336,7 @@ export class VolunteerNode {
       case "kv-export":
       case "kv-import":
       case "kv-copy":
-        return this.#onKv(frame, bytes);
+        return this.#work.moveKv(frame, bytes);
       case "replay":
         throw new ShoalError("unimplemented", `this volunteer does not do ${frame.kind} yet`);
       default:
@@ -343,156 +348,14 @@ export class VolunteerNode {
     if (!body.reply) this.#outbox.send("ping", { nonce: body.nonce, reply: true });
   }
 
-  // --- Sessions ----------------------------------------------------------------------------------
-
-  #onOpen(open: Open): void {
-    const opened = this.#sessions.open(open);
-    this.#divided.dropUnwanted();
-    const { session } = opened;
-    this.#inTurn(open.session, async () => {
-      if (session.gone) return;
-      if (opened.kind === "new") return await this.#executors.open(session.kv, session.capacity);
-      await this.#truncate(open.session, open.epoch, opened.keep);
-    });
-  }
-
-  #onRollback({ body }: FrameOf<"rollback">): void {
-    this.#sessions.require(body.session, body.epoch);
-    const work = (): Promise<void> => this.#truncate(body.session, body.epoch, body.position);
-    if (this.#isDivided()) this.#inTurn(body.session, work);
-    else this.#queue.push(0, work);
-  }
-
-  // Answers with an error when fewer positions are there than are to be kept.
-  async #truncate(id: bigint, epoch: number, length: number): Promise<void> {
-    const session = this.#sessions.get(id);
-    if (session === undefined || session.epoch !== epoch) return;
-    if (length > session.length) {
-      const error = new ShoalError(
-        "out_of_range",
-        `asked to keep ${length} positions, ${session.length} are held`,
-      );
-      this.#outbox.sendError(error, { session: id, epoch });
-      return;
-    }
-    await this.#executors.rollback(session.kv, length);
-    session.length = length;
-  }
-
-  #onRelease(id: bigint): void {
-    const session = this.#sessions.release(id);
-    if (session === undefined) return;
-    this.#divided.dropUnwanted();
-    const held = this.#stage.held;
-    this.#inTurn(id, async () => {
-      if (held !== undefined && held === this.#stage.held) {
-        await this.#executors.release(session.kv);
-      }
-    });
-  }
-
-  // Queues work of one session, behind what else there is of it.
-  #inTurn(session: bigint, work: () => Promise<void>): void {
-    if (!this.#isDivided()) return this.#queue.pushAlways(0, work);
-    this.#gate.run([session], () => this.#queueTurn(0, work));
-  }
-
-  #queueTurn(bytes: number, work: () => Promise<void>): Promise<void> {
-    return new Promise((resolve) => {
-      this.#queue.pushAlways(bytes, () => work().finally(resolve));
-    });
-  }
-
-  // Whether a step of what is held takes several turns in the queue.
-  #isDivided(): boolean {
-    return (this.#stage.held?.assign.parts.length ?? 0) > 0;
-  }
-
-  // KV moves in its turn; what fails is told of the session's epoch.
-  #onKv(frame: FrameOf<"kv-export" | "kv-import" | "kv-copy">, bytes: number): void {
-    const { session: id, epoch } = frame.body;
-    const held = this.#stage.held;
-    const session = this.#sessions.require(id, epoch);
-    const source = frame.kind === "kv-copy" ? this.#sessions.get(frame.body.source) : undefined;
-    if (frame.kind === "kv-copy" && source === undefined) {
-      throw new ShoalError("not_found", `session ${frame.body.source} is not open here`);
-    }
-    const work = async (): Promise<void> => {
-      if (held === undefined || held !== this.#stage.held) return;
-      if (session.gone || session.epoch !== epoch) return;
-      const { assign } = held;
-      const executor = this.#executors;
-      try {
-        if (frame.kind === "kv-import") {
-          await importKv(this.#parts.core, executor, assign.kv, session, frame.body);
-        } else if (frame.kind === "kv-copy") {
-          await copyKv(executor, session, source!, frame.body.positions);
-        } else {
-          await exportKv(executor, assign.kv, session, frame.body, (body, to) =>
-            this.#outbox.send("kv-import", body, to),
-          );
-        }
-      } catch (thrown) {
-        if (session.gone || session.epoch !== epoch) return;
-        const error = ShoalError.from(thrown);
-        this.#problem(error);
-        this.#outbox.sendError(error, { session: id, epoch });
-      }
-      this.#countersSoon();
-    };
-    const size = frame.kind === "kv-import" ? bytes : 0;
-    if (!this.#isDivided()) return this.#queue.push(size, work);
-    const of = source === undefined ? [id] : [id, source.id];
-    this.#inGate(of, () => this.#queueTurn(size, work));
-  }
-
-  #onStep(frame: FrameOf<"step">, bytes: number, arrivedMs: number): void {
-    const held = this.#stage.held;
-    if (held === undefined || !holdsStage(held.assign)) {
-      throw new ShoalError("failed_precondition", "no stage is held here; steps cannot be run");
-    }
-    const decodeMs = this.#parts.now() - arrivedMs;
-    this.#runInTurn(frame.body, bytes, async () => {
-      // A newer assignment has dropped every session of this one.
-      if (held !== this.#stage.held) return;
-      const arrived = { step: frame.body, bytes, arrivedMs, decodeMs };
-      try {
-        const done = await runStep(held, arrived);
-        if (done.rows > 0) ++this.#counters.steps;
-        this.#counters.rows += done.rows;
-        this.#counters.tokens += done.tokens;
-        this.#counters.computeMs += done.computeUs / 1000;
-      } catch (thrown) {
-        if (held === this.#stage.held) this.#failStep(frame, ShoalError.from(thrown));
-      }
-      this.#countersSoon();
-    });
-  }
-
-  #runInTurn({ rows }: Step, bytes: number, work: () => Promise<void>): void {
-    if (!this.#isDivided()) return this.#queue.push(bytes, work);
-    this.#inGate(
-      rows.map(({ session }) => session),
-      work,
-    );
-  }
-
-  #inGate(sessions: bigint[], work: () => Promise<void>): void {
-    if (this.#gated >= queueLimits.items) {
-      throw new ShoalError("resource_exhausted", `${this.#gated} frames wait here`);
-    }
-    ++this.#gated;
-    this.#gate.run(sessions, () => work().finally(() => --this.#gated));
-  }
-
-  // The step as a whole failed: every session in it is told.
-  #failStep({ body }: FrameOf<"step">, error: ShoalError): void {
-    this.#problem(error);
-    const epochs = new Map(body.rows.map((row) => [row.session, row.epoch]));
-    for (const [session, epoch] of epochs) this.#outbox.sendError(error, { session, epoch });
-  }
-
   // --- Counters ----------------------------------------------------------------------------------
+
+  #count({ rows, tokens, computeUs }: StepDone): void {
+    if (rows > 0) ++this.#counters.steps;
+    this.#counters.rows += rows;
+    this.#counters.tokens += tokens;
+    this.#counters.computeMs += computeUs / 1000;
+  }
 
   #countersSoon(): void {
     if (this.#countersTimer !== undefined || this.#isOver()) return;

@@ -44,6 +44,8 @@ async function start(options: VolunteerOptions, platform: string): Promise<Start
     options.threads ?? 1,
     ({ code, detail }) => emit({ kind: "problem", code, detail }),
   );
+  const { executor, tried } = machine;
+  emit({ kind: "executor", executor, memoryBytes: options.memoryBytes, tried });
   const parts = { options, platform, core, pacer, meter, machine };
   const node = build(parts, await openBlobs(options, meter));
   setInterval(() => emit({ kind: "data", bytes: meter.used, isSpent: false }), dataEveryMs);

@@ -8,6 +8,7 @@ import { describeBlocks, type VolunteerStatus } from "../common/status.ts";
 import type { Advice } from "./advice.ts";
 import type { LenderState } from "./lender.ts";
 import { ProgressView } from "./progress.ts";
+import { showChoice } from "./tried.ts";
 
 const words: Record<VolunteerState, string> = {
   connecting: "connecting",
@@ -108,6 +109,8 @@ export class LendView {
 
   show(event: VolunteerEvent): void {
     switch (event.kind) {
+      case "executor":
+        return showChoice(event);
       case "state":
         return this.#showState(event);
       case "progress":

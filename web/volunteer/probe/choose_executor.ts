@@ -5,7 +5,8 @@ import type { ExecutorName } from "../executor.ts";
 import { createExecutorWorker } from "../executors/create_worker.ts";
 import { findAdapter, runsF16 } from "../executors/gpu_device.ts";
 import { RemoteExecutor } from "../executors/remote.ts";
-import { choose, fetchGraphs, measure, type Speed } from "./probe.ts";
+import type { Tried } from "../messages.ts";
+import { choose, fetchGraphs, measure, stepMs, type Speed } from "./probe.ts";
 
 // A GPU that takes longer for a few layers is of no use here.
 const limitMs = 20_000;
@@ -13,6 +14,8 @@ const limitMs = 20_000;
 export interface Machine {
   executor: ExecutorName;
   measures: Measure[];
+  // In the order in which they were measured; none where an executor was asked for.
+  tried: Tried[];
 }
 
 async function speedOf(
@@ -48,21 +51,26 @@ export async function chooseExecutor(
   const f16 = adapter !== undefined && runsF16(adapter);
   const ofGpu = f16 ? [{ name: "activations.f16", value: 1 }] : [];
   if (wanted !== undefined) {
-    return { executor: wanted, measures: wanted === "ort-webgpu" ? ofGpu : [] };
+    return { executor: wanted, measures: wanted === "ort-webgpu" ? ofGpu : [], tried: [] };
   }
   const speeds = new Map<ExecutorName, Speed>();
+  const tried: Tried[] = [];
   const candidates: ExecutorName[] = adapter === undefined ? ["shoal"] : ["shoal", "ort-webgpu"];
   // One after the other, so that they do not slow each other.
   for (const name of candidates) {
     try {
-      speeds.set(name, await speedOf(name, threads, await fetchGraphs()));
+      const speed = await speedOf(name, threads, await fetchGraphs());
+      speeds.set(name, speed);
+      tried.push({ executor: name, stepMs: stepMs(speed, memoryBytes), problem: "" });
     } catch (thrown) {
       const { code, detail } = ShoalError.from(thrown, "unavailable");
+      tried.push({ executor: name, stepMs: undefined, problem: detail });
       onProblem(new ShoalError(code, `${name} could not be measured: ${detail}`));
     }
   }
   const executor = choose(speeds, memoryBytes);
   const speed = speeds.get(executor);
   const measures = speed === undefined ? [] : toMeasures(speed);
-  return { executor, measures: executor === "ort-webgpu" ? [...measures, ...ofGpu] : measures };
+  const all = executor === "ort-webgpu" ? [...measures, ...ofGpu] : measures;
+  return { executor, measures: all, tried };
 }
