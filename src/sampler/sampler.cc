@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <limits>
 #include <numeric>
 
@@ -177,41 +176,6 @@ class Draw {
   Ranking ranking_;
 };
 
-// `adjusted`: the logits that the token is chosen by, and `max` the largest of them.
-SampledToken Choose(std::span<const float> logits, std::span<const float> adjusted, float max,
-                    double log_sum_exp, const SamplingParameters& parameters) {
-  SampledToken sampled;
-  sampled.token =
-      parameters.temperature == 0 ? Greedy(adjusted) : Draw(adjusted, max, parameters).Token();
-  const float logit = logits[static_cast<size_t>(sampled.token)];
-  sampled.logprob = static_cast<float>(static_cast<double>(logit) - log_sum_exp);
-  sampled.log_sum_exp = static_cast<float>(log_sum_exp);
-  sampled.top = MostProbable(logits, parameters.top_logprobs, log_sum_exp);
-  return sampled;
-}
-
-Status CheckLargest(const LargestLogits& largest, uint32_t needed) {
-  const auto& [ids, logits, log_sum_exp, vocab] = largest;
-  const size_t count = std::min(kLargestLogits, vocab);
-  if (vocab == 0 || vocab > kVocabMax || ids.size() != count || logits.size() != count) {
-    return Invalid(StrCat("largest logits: ", ids.size(), " ids and ", logits.size(),
-                          " logits of a vocabulary of ", vocab));
-  }
-  if (!std::isfinite(log_sum_exp)) return Invalid("log_sum_exp: not finite");
-  for (const int32_t id : ids) {
-    if (id < 0 || static_cast<uint32_t>(id) >= vocab) {
-      return Invalid(StrCat("largest logits: token ", id, " is not in a vocabulary of ", vocab));
-    }
-  }
-  if (needed == 0) {
-    return Fail(Code::kFailedPrecondition, "these sampling parameters need all the logits");
-  }
-  const float least = *std::ranges::min_element(logits);
-  const auto above = std::ranges::count_if(logits, [least](float logit) { return logit > least; });
-  if (count == vocab || above >= static_cast<std::ptrdiff_t>(needed)) return {};
-  return Fail(Code::kFailedPrecondition, "equal logits: the largest ones do not decide");
-}
-
 }  // namespace
 
 Result<SampledToken> Sample(std::span<const float> logits, const SamplingParameters& parameters) {
@@ -233,7 +197,14 @@ Result<SampledToken> Sample(std::span<const float> logits, const SamplingParamet
     adjusted = changed;
   }
 
-  return Choose(logits, adjusted, max, log_sum_exp, parameters);
+  SampledToken sampled;
+  sampled.token =
+      parameters.temperature == 0 ? Greedy(adjusted) : Draw(adjusted, max, parameters).Token();
+  const float logit = logits[static_cast<size_t>(sampled.token)];
+  sampled.logprob = static_cast<float>(static_cast<double>(logit) - log_sum_exp);
+  sampled.log_sum_exp = static_cast<float>(log_sum_exp);
+  sampled.top = MostProbable(logits, parameters.top_logprobs, log_sum_exp);
+  return sampled;
 }
 
 uint32_t LargestNeeded(const SamplingParameters& parameters) {
@@ -241,19 +212,6 @@ uint32_t LargestNeeded(const SamplingParameters& parameters) {
   const uint32_t drawn = parameters.temperature == 0 ? 1 : parameters.top_k;
   const uint32_t needed = drawn == 0 ? 0 : std::max(drawn, parameters.top_logprobs);
   return needed < kLargestLogits ? needed : 0;
-}
-
-Result<SampledToken> SampleLargest(const LargestLogits& largest,
-                                   const SamplingParameters& parameters) {
-  RETURN_IF_ERROR(CheckParameters(parameters));
-  RETURN_IF_ERROR(CheckLargest(largest, LargestNeeded(parameters)));
-  ASSIGN_OR_RETURN(const float max, CheckedMax("logits", largest.logits));
-  // The others are under every filter: as if they were not allowed, the choice is the same.
-  std::vector<float> logits(largest.vocab, -std::numeric_limits<float>::infinity());
-  for (size_t i = 0; i < largest.ids.size(); ++i) {
-    logits[static_cast<size_t>(largest.ids[i])] = largest.logits[i];
-  }
-  return Choose(logits, logits, max, largest.log_sum_exp, parameters);
 }
 
 }  // namespace shoal

@@ -67,22 +67,11 @@ struct SampledToken {
 // nothing.
 Result<SampledToken> Sample(std::span<const float> logits, const SamplingParameters& parameters);
 
-// The largest of [vocab] logits: min(kLargestLogits, vocab) of them, in any order.
-struct LargestLogits {
-  std::span<const int32_t> ids;
-  std::span<const float> logits;  // Of `ids`.
-  double log_sum_exp = 0;         // Of all the logits.
-  uint32_t vocab = 0;
-};
-
-// How many of the largest logits decide on the token and its alternatives; 0 where all are needed:
-// with a mask, biases or penalties, and to draw without a top_k that is under kLargestLogits.
+// How many of the largest logits decide on the token and its alternatives; 0 where all do: with a
+// mask, biases or penalties, and to draw without a top_k that is under kLargestLogits. Sample gives
+// the same from kLargestLogits of the largest, in order of their ids, as from all, if so many of
+// them are larger than the least of them (others may equal that one); only log-sum-exp, which all
+// logits have a part in, is then another.
 uint32_t LargestNeeded(const SamplingParameters& parameters);
-
-// What Sample gives for all the logits, but for the rounding of `log_sum_exp`. Errors as Sample's,
-// and kFailedPrecondition when these logits do not decide: LargestNeeded is 0, or the last of those
-// needed equals the least that is there, so that one left out could stand in its place.
-Result<SampledToken> SampleLargest(const LargestLogits& largest,
-                                   const SamplingParameters& parameters);
 
 }  // namespace shoal

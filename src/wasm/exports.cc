@@ -136,23 +136,6 @@ uint32_t ShoalLargestNeeded(const char* json, uint32_t json_bytes) {
   return shoal::Done(std::to_string(shoal::wire::LargestNeeded(*sampling)));
 }
 
-// As shoal_sample, from the `count` largest logits of [vocab] and their ids.
-SHOAL_EXPORT(shoal_sample_largest)
-uint32_t ShoalSampleLargest(const int32_t* ids, const float* logits, uint32_t count, uint32_t vocab,
-                            double log_sum_exp, const char* json, uint32_t json_bytes,
-                            uint32_t position) {
-  const auto sampling = shoal::wire::SamplingFromJson(shoal::Text(json, json_bytes));
-  if (!sampling) return shoal::Failed(sampling.error());
-  const shoal::LargestLogits largest{.ids = std::span<const int32_t>(ids, count),
-                                     .logits = std::span<const float>(logits, count),
-                                     .log_sum_exp = log_sum_exp,
-                                     .vocab = vocab};
-  const shoal::wire::Row row{.session = {}, .epoch = {}, .position = position - 1};
-  const auto token = shoal::wire::SampleToken(largest, row, *sampling);
-  if (!token) return shoal::Failed(token.error());
-  return shoal::Done(shoal::wire::ToJson(*token));
-}
-
 SHOAL_EXPORT(shoal_f16_to_f32)
 void ShoalF16ToF32(const uint16_t* source, float* target, uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) target[i] = shoal::F16ToF32(source[i]);

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "sampler/sampler.h"
+
 namespace shoal::wire {
 namespace {
 
@@ -33,7 +35,12 @@ SamplingParameters ParametersOf(const Sampling& sampling, std::span<const Sampli
           .mask = sampling.mask};
 }
 
-Token TokenAfter(const Row& row, const SampledToken& sampled) {
+}  // namespace
+
+Result<Token> SampleToken(std::span<const float> logits, const Row& row, const Sampling& sampling) {
+  const std::vector<SamplingBias> biases = BiasesOf(sampling);
+  ASSIGN_OR_RETURN(const SampledToken sampled,
+                   Sample(logits, ParametersOf(sampling, biases, row.position + 1)));
   Token token{.session = row.session,
               .epoch = row.epoch,
               .position = row.position + 1,
@@ -45,25 +52,9 @@ Token TokenAfter(const Row& row, const SampledToken& sampled) {
   return token;
 }
 
-}  // namespace
-
-Result<Token> SampleToken(std::span<const float> logits, const Row& row, const Sampling& sampling) {
-  const std::vector<SamplingBias> biases = BiasesOf(sampling);
-  ASSIGN_OR_RETURN(const SampledToken sampled,
-                   Sample(logits, ParametersOf(sampling, biases, row.position + 1)));
-  return TokenAfter(row, sampled);
-}
-
 uint32_t LargestNeeded(const Sampling& sampling) {
   const std::vector<SamplingBias> biases = BiasesOf(sampling);
   return shoal::LargestNeeded(ParametersOf(sampling, biases, 0));
-}
-
-Result<Token> SampleToken(const LargestLogits& largest, const Row& row, const Sampling& sampling) {
-  const std::vector<SamplingBias> biases = BiasesOf(sampling);
-  ASSIGN_OR_RETURN(const SampledToken sampled,
-                   SampleLargest(largest, ParametersOf(sampling, biases, row.position + 1)));
-  return TokenAfter(row, sampled);
 }
 
 }  // namespace shoal::wire

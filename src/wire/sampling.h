@@ -4,7 +4,6 @@
 #include <span>
 
 #include "base/result.h"
-#include "sampler/sampler.h"
 #include "wire/frames.h"
 
 namespace shoal::wire {
@@ -16,8 +15,5 @@ Result<Token> SampleToken(std::span<const float> logits, const Row& row, const S
 
 // As LargestNeeded: of the logits after the row that `sampling` belongs to.
 uint32_t LargestNeeded(const Sampling& sampling);
-
-// SampleToken from the largest logits alone. Errors as SampleLargest.
-Result<Token> SampleToken(const LargestLogits& largest, const Row& row, const Sampling& sampling);
 
 }  // namespace shoal::wire

@@ -14,17 +14,6 @@ export interface SampledToken {
   top: TokenProbability[];
 }
 
-// The largest of [vocab] logits with their ids, in any order, and the logarithm of the sum of all
-// logits' exponentials.
-export interface LargestLogits {
-  ids: Int32Array<ArrayBuffer>;
-  logits: Float32Array<ArrayBuffer>;
-  logSumExp: number;
-}
-
-// So many are picked out; of a smaller vocabulary, all.
-export const largestLogits = 128;
-
 // Every method throws ShoalError for input that it refuses. After an error "internal" the core is
 // unusable: load another.
 export interface Core {
@@ -47,14 +36,6 @@ export interface Core {
   sample(logits: Float32Array, sampling: Sampling, position: number): SampledToken;
   // How many of the largest logits decide what `sample` gives; 0 where all are needed.
   largestNeeded(sampling: Sampling): number;
-  // As `sample`, from the largest of `vocab` logits. "failed_precondition" when they do not decide:
-  // all are needed, or the last of those needed equals the least that is there.
-  sampleLargest(
-    largest: LargestLogits,
-    vocab: number,
-    sampling: Sampling,
-    position: number,
-  ): SampledToken;
 }
 
 export type CoreSource = string | URL | Response | BufferSource | WebAssembly.Module;
@@ -180,13 +161,22 @@ class WasmCore implements Core {
   }
 
   sample(logits: Float32Array, sampling: Sampling, position: number): SampledToken {
-    const json = this.#samplingAt(sampling, position);
+    if (!Number.isInteger(position) || position < 0 || position > 0xffffffff) {
+      throw new ShoalError("invalid_argument", `position: ${position} is no position`);
+    }
+    const json = this.#encoder.encode(samplingToWire(sampling));
     return this.#withInputs([bytesOf(logits), json], (values, text) => {
-      const { pointer, bytes } = text;
       this.#check(() =>
-        this.#exports.shoal_sample(values.pointer, logits.length, pointer, bytes, position),
+        this.#exports.shoal_sample(
+          values.pointer,
+          logits.length,
+          text.pointer,
+          text.bytes,
+          position,
+        ),
       );
-      return this.#sampled();
+      const { token, logprob, log_sum_exp, top } = JSON.parse(this.#resultText()) as Token;
+      return { token, logprob, log_sum_exp, top };
     });
   }
 
@@ -197,51 +187,9 @@ class WasmCore implements Core {
     });
   }
 
-  sampleLargest(
-    { ids, logits, logSumExp }: LargestLogits,
-    vocab: number,
-    sampling: Sampling,
-    position: number,
-  ): SampledToken {
-    const json = this.#samplingAt(sampling, position);
-    if (ids.length !== logits.length) {
-      throw new ShoalError("invalid_argument", `${ids.length} ids of ${logits.length} logits`);
-    }
-    return this.#withInputs([bytesOf(ids), bytesOf(logits), json], (names, values, text) => {
-      this.#check(() =>
-        this.#exports.shoal_sample_largest(
-          names.pointer,
-          values.pointer,
-          logits.length,
-          vocab,
-          logSumExp,
-          text.pointer,
-          text.bytes,
-          position,
-        ),
-      );
-      return this.#sampled();
-    });
-  }
-
-  #samplingAt(sampling: Sampling, position: number): Uint8Array {
-    if (!Number.isInteger(position) || position < 0 || position > 0xffffffff) {
-      throw new ShoalError("invalid_argument", `position: ${position} is no position`);
-    }
-    return this.#encoder.encode(samplingToWire(sampling));
-  }
-
-  #sampled(): SampledToken {
-    const { token, logprob, log_sum_exp, top } = JSON.parse(this.#resultText()) as Token;
-    return { token, logprob, log_sum_exp, top };
-  }
-
   // Copies byte arrays into the module's memory, or makes room where only a size is given, for the
   // duration of `use`.
-  #withInputs<T>(
-    inputs: (Uint8Array | number)[],
-    use: (...regions: [Region, Region, Region]) => T,
-  ): T {
+  #withInputs<T>(inputs: (Uint8Array | number)[], use: (...regions: [Region, Region]) => T): T {
     const regions: Region[] = [];
     try {
       for (const input of inputs) {
@@ -253,7 +201,7 @@ class WasmCore implements Core {
         regions.push({ pointer, bytes });
         if (typeof input !== "number") this.#view({ pointer, bytes }).set(input);
       }
-      return use(...(regions as [Region, Region, Region]));
+      return use(...(regions as [Region, Region]));
     } finally {
       if (this.#broken === undefined) {
         for (const region of regions) this.#exports.shoal_free(region.pointer);
@@ -305,6 +253,6 @@ class WasmCore implements Core {
   }
 }
 
-function bytesOf(values: Uint16Array | Int32Array | Float32Array): Uint8Array {
+function bytesOf(values: Uint16Array | Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

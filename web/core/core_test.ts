@@ -1,7 +1,7 @@
 // The WebAssembly core against the golden files of the native one.
 
 import { beforeAll, describe, expect, test } from "vitest";
-import { largestLogits, loadCore, startCore } from "./core.ts";
+import { loadCore, startCore } from "./core.ts";
 import type { Core } from "./core.ts";
 import { ShoalError } from "./errors.ts";
 import { checkedExports } from "./exports.ts";
@@ -216,26 +216,6 @@ describe("sampling", () => {
     expect(sample({ temperature: Number.NaN })).toContain("sampling.temperature");
     expect(sample({ seed: -1n })).toContain("sampling.seed");
     expect(sample({}, [1, 2], -1)).toContain("position");
-  });
-
-  test.each(cases)("$name: the same from the largest logits, where they are enough", (one) => {
-    const logits = makeLogits(one.vocab, one.multiplier);
-    const sampling = typedSampling(one.sampling);
-    const needed = core.largestNeeded(sampling);
-    const ids = Int32Array.from(logits.keys())
-      .sort((a, b) => logits[b]! - logits[a]!)
-      .slice(0, largestLogits);
-    const logSumExp = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
-    const largest = { ids, logits: Float32Array.from(ids, (id) => logits[id]!), logSumExp };
-    const sample = (position: number) =>
-      core.sampleLargest(largest, one.vocab, sampling, position);
-    if (needed === 0) {
-      expect(codeOf(() => sample(1))).toMatch(/^failed_precondition/);
-      return;
-    }
-    for (let position = 1; position <= one.positions; ++position) {
-      expect(sample(position).token).toBe(core.sample(logits, sampling, position).token);
-    }
   });
 
   test("position 0 is a position", () => {

@@ -25,16 +25,6 @@ export interface CoreExports {
     position: number,
   ): number;
   shoal_largest_needed(json: number, jsonBytes: number): number;
-  shoal_sample_largest(
-    ids: number,
-    logits: number,
-    count: number,
-    vocab: number,
-    logSumExp: number,
-    json: number,
-    jsonBytes: number,
-    position: number,
-  ): number;
   shoal_f16_to_f32(source: number, target: number, count: number): void;
   shoal_f32_to_f16(source: number, target: number, count: number): void;
   shoal_all_finite(values: number, count: number): number;
@@ -55,7 +45,6 @@ const functionNames: readonly Exclude<keyof CoreExports, "memory">[] = [
   "shoal_header",
   "shoal_sample",
   "shoal_largest_needed",
-  "shoal_sample_largest",
   "shoal_f16_to_f32",
   "shoal_f32_to_f16",
   "shoal_all_finite",

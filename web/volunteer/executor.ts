@@ -4,7 +4,8 @@
 // An executor does one thing at a time: callers await each call before the next one. A KV cache is
 // named by a number that the caller picks and never uses again after `release`.
 
-import type { ErrorCode, KvSlot, LargestLogits } from "../core/index.ts";
+import type { ErrorCode, KvSlot } from "../core/index.ts";
+import type { LargestLogits } from "./largest.ts";
 
 // The default first.
 export const executorNames = ["shoal", "ort-webgpu", "ort-wasm"] as const;
@@ -77,8 +78,8 @@ export interface RowGroup {
   position: number;
   rows: number;
   logitRows: number[];
-  // Above 0: where it spares something, each of these rows' largest logits will do, of which so many
-  // must be larger than all that are left out.
+  // Above 0: where it spares something, each of these rows' largest logits will do, of which so
+  // many must be larger than all that are left out.
   largestNeeded?: number;
 }
 

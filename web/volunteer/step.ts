@@ -11,6 +11,7 @@ import {
   type Step,
 } from "../core/index.ts";
 import type { GroupResult, RunRequest, RunResult } from "./executor.ts";
+import { sampleLargest } from "./largest.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Session, SessionTable } from "./sessions.ts";
 
@@ -320,7 +321,7 @@ function sendTokens(context: StepContext, step: Step, groups: Computed[]): Sent 
         const sampled =
           largest === undefined
             ? core.sample(output.subarray(index * vocab, (index + 1) * vocab), sampling, position)
-            : core.sampleLargest(largest[index]!, vocab, sampling, position);
+            : sampleLargest(core, largest[index]!, sampling, position);
         sent.bytes += outbox.send("token", { session: session.id, epoch, position, ...sampled });
         ++sent.tokens;
       } catch (thrown) {

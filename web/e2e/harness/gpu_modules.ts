@@ -1,8 +1,8 @@
 // What a test of GPU kernels runs in a page.
 
-import type { LargestLogits } from "../../core/index.ts";
 import { openDevice } from "../../volunteer/executors/gpu_device.ts";
 import { GpuLargest } from "../../volunteer/executors/gpu_largest.ts";
+import type { LargestLogits } from "../../volunteer/largest.ts";
 
 // GPUBufferUsage of the WebGPU specification: STORAGE, COPY_DST.
 const storage = 0x80 | 0x08;

@@ -6,7 +6,7 @@
 // softmax", 2018). The 128th of these largest ones is a floor under the 128th of the row: the few
 // logits that are not below it are collected and ranked.
 
-import { largestLogits, type LargestLogits } from "../../core/index.ts";
+import { largestLogits, type LargestLogits } from "../largest.ts";
 
 // GPUBufferUsage, GPUShaderStage and GPUMapMode of the WebGPU specification.
 const usage = { mapRead: 0x01, copySource: 0x04, copyTarget: 0x08, uniform: 0x40, storage: 0x80 };

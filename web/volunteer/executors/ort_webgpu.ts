@@ -4,7 +4,7 @@
 
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 
-import { largestLogits, ShoalError, type LargestLogits } from "../../core/index.ts";
+import { ShoalError } from "../../core/index.ts";
 import { inputsOf, outputsOf, takesTokens, widthOf } from "../executor.ts";
 import type {
   Executor,
@@ -18,6 +18,7 @@ import type {
   StageFiles,
 } from "../executor.ts";
 import { copyByParts } from "../kv_moves.ts";
+import { largestLogits, type LargestLogits } from "../largest.ts";
 import { GpuKv, type KvType } from "./gpu_kv.ts";
 import { GpuLargest } from "./gpu_largest.ts";
 import {
