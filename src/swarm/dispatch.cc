@@ -51,6 +51,16 @@ RowSpan AddRows(const wire::Step& from, RowSpan span, wire::Step& to) {
   return span;
 }
 
+// Of a frame and the report about it together, without the time that it waited and ran there; 0
+// where the report claims more than has passed.
+Micros TravelTime(const FrameAway& frame, const wire::Report& report, Micros now) {
+  const uint64_t passed = static_cast<uint64_t>(now - frame.sent_at);
+  const uint64_t parts[] = {report.queue_us, report.compute_us, report.encode_us};
+  uint64_t left = passed;
+  for (const uint64_t part : parts) left -= std::min(left, part);
+  return static_cast<Micros>(left);
+}
+
 Hop* FindHop(Session& session, NodeId node) {
   const auto at = std::ranges::find(session.route, node, &Hop::node);
   return at == session.route.end() ? nullptr : &*at;
@@ -145,6 +155,9 @@ void Swarm::On(const StepReported& event, Micros now, Effects& out) {
   }
   const double seconds =
       static_cast<double>(report.compute_us + report.encode_us) / static_cast<double>(kSecond);
+  // Only ever a better bound: most steps travel beside others, on a busy machine.
+  const Micros travel = TravelTime(frame, report, now);
+  if (travel < volunteer.round_trip) ObserveRoundTrip(volunteer, travel);
   out.push_back(StepCredited{event.node, row_count * volunteer.span.size()});
   volunteer.speed.Observe({WorkOf(BlocksOf(volunteer.form), volunteer.span, counts), seconds});
   Dispatch(event.node, now, out);

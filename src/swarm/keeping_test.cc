@@ -50,6 +50,23 @@ TEST(Keeping, ASessionThatBeginsAlikeStartsFromThere) {
   EXPECT_EQ(world.routes.back().from, 80u);
 }
 
+// It is computed instead, at once: nobody waits for a deadline.
+TEST(Keeping, APrefixThatCannotBeCopiedIsComputed) {
+  for (const std::vector<uint32_t>& refusing : {std::vector{1u}, {2u}, {1u, 2u}}) {
+    World world(SmallConfig(2));
+    JoinAll(world, 2);
+    const std::vector<int32_t> system = Tokens(100, 80);
+    world.Ask(1, Joined(system, {5, 6}), 4);
+    world.Settle();
+    for (const uint32_t node : refusing) world.fakes[NodeId{node}].refuses_copies = true;
+    const Micros before = world.now;
+    world.Ask(2, Joined(system, {7, 8, 9}), 4);
+    world.Settle();
+    EXPECT_EQ(world.answers[SessionId{2}].tokens, world.Expected(2, 4));
+    EXPECT_LT(world.now - before, kSecond);
+  }
+}
+
 TEST(Keeping, ASessionUnderWayIsASourceToo) {
   World world(SmallConfig(2));
   JoinAll(world, 2);
@@ -98,6 +115,35 @@ TEST(Keeping, KeptPrefixesMakeRoomAndAreForgotten) {
   EXPECT_TRUE(world.swarm.retained().empty());
   for (const auto& [node, fake] : world.fakes) EXPECT_TRUE(fake.sessions.empty());
   EXPECT_EQ(world.swarm.kept_bytes(), 0u);
+}
+
+// A ping waits where a step runs. A step's own report says how long it waited and ran: what is left
+// is the way there and back, and only that lets more frames be under way.
+TEST(Keeping, WhatAStepTakesBesideItsRunIsTheWay) {
+  World world(SmallConfig(1));
+  JoinAll(world, 1);
+  const Volunteer& volunteer = world.swarm.volunteers().at(NodeId{1});
+  world.Feed(VolunteerHeard{NodeId{1}, 40 * kMillisecond});
+  ASSERT_EQ(volunteer.round_trip, 40 * kMillisecond);
+  const auto run = [&](uint64_t session, uint64_t queue_us, uint64_t compute_us) {
+    world.Ask(session, Tokens(100, 5), 4);
+    world.now += 30 * kMillisecond;
+    world.Feed(StepReported{NodeId{1},
+                            {.session = SessionId{session},
+                             .epoch = world.swarm.sessions().at(SessionId{session}).epoch,
+                             .rows = 5,
+                             .queue_us = queue_us,
+                             .compute_us = compute_us,
+                             .encode_us = 1000}});
+  };
+  run(1, 20'000, 7'000);
+  EXPECT_EQ(volunteer.round_trip, 2 * kMillisecond);
+  // Longer than known: it waited for something else.
+  run(2, 0, 20'000);
+  EXPECT_EQ(volunteer.round_trip, 2 * kMillisecond);
+  // More than has passed: not believed.
+  run(3, 20'000, 20'000);
+  EXPECT_EQ(volunteer.round_trip, 2 * kMillisecond);
 }
 
 TEST(Keeping, AReplicaFollowsAndTakesOverWithinAStep) {

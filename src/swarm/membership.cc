@@ -90,12 +90,16 @@ void Swarm::On(const VolunteerHeard& event, Micros now, Effects& out) {
     replan_at_ = now;
     Admit(now, out);
   }
-  if (event.round_trip <= 0) return;
-  // Queues only lengthen a round trip: the shortest is the link's own, forgotten slowly.
+  ObserveRoundTrip(volunteer, event.round_trip);
+}
+
+// Queues only lengthen a round trip: the shortest is the link's own, forgotten slowly.
+void Swarm::ObserveRoundTrip(Volunteer& volunteer, Micros round_trip) {
+  if (round_trip <= 0) return;
   const Micros before = volunteer.round_trip;
-  volunteer.round_trip = before == 0 || event.round_trip < before
-                             ? event.round_trip
-                             : before + (event.round_trip - before) / kRoundTripDivisor;
+  volunteer.round_trip = before == 0 || round_trip < before
+                             ? round_trip
+                             : before + (round_trip - before) / kRoundTripDivisor;
 }
 
 void Swarm::On(const StageProgress& event, Micros now, Effects& out) {

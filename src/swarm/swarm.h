@@ -103,6 +103,7 @@ class Swarm {
   void Forget(NodeId node, const std::string& reason, Micros now, Effects& out);
   void Drop(NodeId node, Error reason, Micros now, Effects& out);
   void Exclude(NodeId node, Micros now, Effects& out);
+  static void ObserveRoundTrip(Volunteer& volunteer, Micros round_trip);
   void CheckHeartbeats(Micros now, Effects& out);
   void PassOver(NodeId node, Micros now, Effects& out);
   void CheckSteps(Micros now, Effects& out);

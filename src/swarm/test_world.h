@@ -57,7 +57,8 @@ struct FakeVolunteer {
   uint32_t generation = 0;
   uint32_t form = 0;
   bool frozen = false;
-  bool disobeys = false;  // Its tokens are what it likes.
+  bool disobeys = false;        // Its tokens are what it likes.
+  bool refuses_copies = false;  // Of KV.
   std::map<SessionId, Kv> sessions;
 };
 
@@ -204,6 +205,13 @@ class World {
     fakes[node].sessions.erase(release.session);
   }
   void AtVolunteer(NodeId node, wire::KvCopy& copy) {
+    if (fakes[node].refuses_copies) {
+      Post(kCoordinator, node,
+           wire::ErrorFrame{.code = static_cast<uint8_t>(Code::kInternal),
+                            .session = copy.session,
+                            .epoch = copy.epoch});
+      return;
+    }
     const Kv& source = fakes[node].sessions.at(copy.source);
     ASSERT_LE(copy.positions, source.tokens.size());
     Kv& kv = fakes[node].sessions.at(copy.session);

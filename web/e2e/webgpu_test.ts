@@ -48,7 +48,8 @@ const swarms: [string, string[]][] = [
   ["three tabs on the GPU", ["ort-webgpu", "ort-webgpu", "ort-webgpu"]],
 ];
 
-it.each(full ? swarms : swarms.slice(0, 1))("gives the reference ids with %s", async (_name, executors) => {
+const tried = full ? swarms : swarms.slice(0, 1);
+it.each(tried)("gives the reference ids with %s", async (_name, executors) => {
   coordinator = await Coordinator.start(folder, "--stages", "3");
   await lend(...executors);
   const { volunteers } = await coordinator.untilReady();

@@ -134,10 +134,7 @@ void Hub::Record() {
   options_.journal->Flush();
 }
 
-void Hub::OnAlive(NodeId node) {
-  const VolunteerLink* link = FindLink(node);
-  Feed(swarm::VolunteerHeard{node, link == nullptr ? 0 : link->round_trip()});
-}
+void Hub::OnAlive(NodeId node, Micros round_trip) { Feed(swarm::VolunteerHeard{node, round_trip}); }
 
 void Hub::OnGone(NodeId node, const std::string& why) {
   RemoveLink(node);

@@ -65,7 +65,7 @@ class Hub final : public Generator, private LinkOwner {
   void OnProfile(NodeId node, const wire::Profile& profile) override;
   void OnFrame(NodeId node, wire::Body body) override;
   void OnRelay(NodeId node, NodeId to, wire::Kind kind, std::shared_ptr<ByteVector> frame) override;
-  void OnAlive(NodeId node) override;
+  void OnAlive(NodeId node, Micros round_trip) override;
   void OnGone(NodeId node, const std::string& why) override;
 
   // Queues an event; events are handled one after the other, never nested.

@@ -109,12 +109,13 @@ Status VolunteerLink::HandleMessage(std::shared_ptr<ByteVector> message) {
     return Fail(Code::kFailedPrecondition, "a second hello");
   }
   if (const auto* ping = std::get_if<wire::Ping>(&frame.body)) {
+    Micros round_trip = 0;
     if (!ping->reply) {
       Send(wire::Ping{.nonce = ping->nonce, .reply = true});
     } else if (ping->nonce == ping_nonce_) {
-      round_trip_ = SteadyNow() - ping_sent_;
+      round_trip = round_trip_ = SteadyNow() - ping_sent_;
     }
-    owner_.OnAlive(node_);
+    owner_.OnAlive(node_, round_trip);
     return {};
   }
   owner_.OnFrame(node_, std::move(frame.body));

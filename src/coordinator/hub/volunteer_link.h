@@ -28,8 +28,9 @@ class LinkOwner {
   // A frame for another node: only its header has been read.
   virtual void OnRelay(NodeId node, NodeId to, wire::Kind kind,
                        std::shared_ptr<ByteVector> frame) = 0;
-  // Anything came from it.
-  virtual void OnAlive(NodeId node) = 0;
+  // A ping came, or the answer to one of ours: then `round_trip` says how long that took; 0
+  // otherwise.
+  virtual void OnAlive(NodeId node, Micros round_trip) = 0;
   // The socket has ended, once.
   virtual void OnGone(NodeId node, const std::string& why) = 0;
 };
