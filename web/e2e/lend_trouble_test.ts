@@ -79,11 +79,12 @@ it("memory that does not suffice: says so, and lends less at a click", async () 
   const problem = page.getByTestId("lend-problem");
   await problem.getByText("did not suffice").waitFor();
   await page.getByTestId("lend-less").click();
-  await expect.poll(() => page.getByTestId("lend-memory").getAttribute("aria-valuetext")).toBe(
-    "256 MB",
-  );
+  const patience = { timeout: 20_000 };
   await expect
-    .poll(async () => (await coordinator.status()).volunteers[0]?.memory_bytes)
+    .poll(() => page.getByTestId("lend-memory").getAttribute("aria-valuetext"), patience)
+    .toBe("256 MB");
+  await expect
+    .poll(async () => (await coordinator.status()).volunteers[0]?.memory_bytes, patience)
     .toBe(256 * 1024 ** 2);
 });
 
