@@ -26,7 +26,7 @@ export default defineConfig({
           env: { SHOAL_CONFIG: "/dev/null" },
           // Browsers and coordinators of two files at once would only wait for each other.
           fileParallelism: false,
-          testTimeout: 240_000,
+          testTimeout: 480_000,
           hookTimeout: 240_000,
         },
       },

@@ -39,7 +39,7 @@ export interface How {
 }
 
 const startMs = 30_000;
-const readyMs = 120_000;
+const readyMs = 300_000;
 const stopMs = 20_000;
 
 export class Coordinator {
