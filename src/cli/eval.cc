@@ -2,7 +2,6 @@
 // hidden states through the wire codec between them.
 #include <cstdio>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -47,18 +46,6 @@ Status PrintGreedy(LocalRoute& route, std::span<const int32_t> ids, uint32_t cou
   return {};
 }
 
-// "q4,f32": the pack's sets of weights.
-Result<std::vector<size_t>> FindSets(const store::Manifest& manifest, const std::string& names) {
-  std::vector<size_t> sets;
-  std::istringstream list(names);
-  for (std::string name; std::getline(list, name, ',');) {
-    ASSIGN_OR_RETURN(const size_t set, store::FindWeights(manifest, name));
-    sets.push_back(set);
-  }
-  if (sets.empty()) sets.push_back(0);
-  return sets;
-}
-
 int RunEval(const EvalArguments& arguments) {
   if (arguments.executor != "shoal") {
     return ReportUsage(StrCat("--executor: \"", arguments.executor, "\" is unknown; use shoal"));
@@ -82,7 +69,7 @@ int RunEval(const EvalArguments& arguments) {
   if (const Status fits = CheckCuts(*cuts, pack->manifest().block_count()); !fits) {
     return ReportUsage(StrCat("--cuts: ", fits.error().detail));
   }
-  const auto weights = FindSets(pack->manifest(), arguments.weights);
+  const auto weights = store::FindWeightSets(pack->manifest(), arguments.weights);
   if (!weights) return ReportUsage(StrCat("--weights: ", weights.error().detail));
   // The last token that is decoded is not fed again.
   const uint64_t positions = ids->size() + (arguments.greedy > 0 ? arguments.greedy - 1 : 0);

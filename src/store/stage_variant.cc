@@ -1,5 +1,6 @@
 #include "store/stage_variant.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,20 @@ Result<size_t> FindWeights(const Manifest& manifest, std::string_view weights) {
     names += StrCat(names.empty() ? "" : ", ", manifest.variants[i].weights);
   }
   return Fail(Code::kNotFound, StrCat("the pack has no ", weights, " weights; it has ", names));
+}
+
+Result<std::vector<size_t>> FindWeightSets(const Manifest& manifest, std::string_view names) {
+  if (names.empty()) return std::vector<size_t>{0};
+  std::vector<size_t> sets;
+  for (size_t begin = 0; begin <= names.size();) {
+    const size_t end = std::min(names.find(',', begin), names.size());
+    const std::string_view name = names.substr(begin, end - begin);
+    if (name.empty()) return Fail(Code::kInvalidArgument, "a set of weights has a name");
+    ASSIGN_OR_RETURN(const size_t set, FindWeights(manifest, name));
+    sets.push_back(set);
+    begin = end + 1;
+  }
+  return sets;
 }
 
 Activations NarrowestActivations(const Manifest& manifest, size_t weights) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "onnx/model.h"
@@ -26,6 +27,9 @@ struct StageVariant {
 // The index of the pack's variant with these weights ("q4"; empty: the first); kNotFound names
 // those that there are.
 Result<size_t> FindWeights(const Manifest& manifest, std::string_view weights);
+// Several, by names separated by commas, in their order; empty: the first alone. Errors as of
+// FindWeights, and kInvalidArgument for an empty name among them.
+Result<std::vector<size_t>> FindWeightSets(const Manifest& manifest, std::string_view names);
 
 // What to join for a device that runs float16: kF16 where that loses little and saves something.
 // Weights in float32 ask for float32, and Gemma's hidden states pass float16's range.

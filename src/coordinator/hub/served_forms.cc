@@ -18,18 +18,11 @@ Result<std::vector<size_t>> ServedSets(const store::Manifest& manifest, std::str
     for (size_t set = 0; set < manifest.variants.size(); ++set) sets.push_back(set);
     return sets;
   }
-  for (size_t begin = 0; begin <= names.size();) {
-    const size_t end = std::min(names.find(',', begin), names.size());
-    const std::string_view name = names.substr(begin, end - begin);
-    if (name.empty() && !names.empty()) {
-      return Fail(Code::kInvalidArgument, "a set of weights has a name");
-    }
-    ASSIGN_OR_RETURN(const size_t set, store::FindWeights(manifest, name));
-    if (std::ranges::find(sets, set) != sets.end()) {
-      return Fail(Code::kInvalidArgument, StrCat("the weights ", name, " are named twice"));
-    }
-    sets.push_back(set);
-    begin = end + 1;
+  ASSIGN_OR_RETURN(sets, store::FindWeightSets(manifest, names));
+  for (auto at = sets.begin(); at != sets.end(); ++at) {
+    if (std::find(sets.begin(), at, *at) == at) continue;
+    return Fail(Code::kInvalidArgument,
+                StrCat("the weights ", manifest.variants[*at].weights, " are named twice"));
   }
   return sets;
 }
