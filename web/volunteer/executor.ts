@@ -69,6 +69,8 @@ export interface StageFiles {
 export interface LoadedStage {
   // Whether the graph ends in logits; otherwise it ends in hidden states.
   hasHead: boolean;
+  // Whether `largestNeeded` spares something; not said: it does not.
+  picksLargest?: boolean;
 }
 
 // Consecutive rows of one session: `rows` positions from `position` on, which must be where its KV

@@ -2,7 +2,15 @@
 // experts, a graph for each layer. Every graph has an executor of its own.
 
 import { ShoalError, type Assign, type KvSlot, type StageFile } from "../core/index.ts";
-import type { Executor, KvPart, RunRequest, RunResult, Stage, StageFiles } from "./executor.ts";
+import type {
+  Executor,
+  KvPart,
+  LoadedStage,
+  RunRequest,
+  RunResult,
+  Stage,
+  StageFiles,
+} from "./executor.ts";
 
 export interface Part {
   stage: Stage;
@@ -78,11 +86,17 @@ export class PartExecutors {
   // Of each part.
   #slots: KvSlot[][] = [];
   #count = 0;
+  #picksLargest = false;
 
   // `first` is always there; further ones are made when they are needed.
   constructor(first: Executor, create: () => Executor) {
     this.#executors = [first];
     this.#create = create;
+  }
+
+  // Of the head, as the executor said when it loaded it (LoadedStage).
+  get picksLargest(): boolean {
+    return this.#picksLargest;
   }
 
   // Whether the last part has the head.
@@ -91,16 +105,17 @@ export class PartExecutors {
     for (const executor of this.#executors.slice(parts.length)) await executor.unload();
     this.#count = 0;
     this.#slots = parts.map(({ stage }) => stage.kv);
-    let hasHead = false;
+    let loaded: LoadedStage = { hasHead: false };
     for (const [index, { stage }] of parts.entries()) {
       this.#executors[index] ??= this.#create();
       this.#count = index + 1;
-      ({ hasHead } = await this.#executors[index]!.load(stage, files[index]!));
-      if (hasHead && (index + 1 < parts.length || stage.outputs !== undefined)) {
+      loaded = await this.#executors[index]!.load(stage, files[index]!);
+      if (loaded.hasHead && (index + 1 < parts.length || stage.outputs !== undefined)) {
         throw new ShoalError("invalid_argument", "a part before the last gives logits");
       }
     }
-    return hasHead;
+    this.#picksLargest = loaded.picksLargest ?? false;
+    return loaded.hasHead;
   }
 
   async unload(): Promise<void> {

@@ -206,6 +206,7 @@ export class StageKeeper {
   #stepExecutor(assign: Assign): StepExecutor {
     const { executors, divided } = this.#parts;
     return {
+      picksLargest: executors.picksLargest,
       run: (request, isWanted) =>
         assign.parts.length === 0
           ? executors.run(0, request)

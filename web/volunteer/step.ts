@@ -16,6 +16,8 @@ import type { Outbox } from "./outbox.ts";
 import type { Session, SessionTable } from "./sessions.ts";
 
 export interface StepExecutor {
+  // Whether `largestNeeded` of a request spares something.
+  readonly picksLargest: boolean;
   // `isWanted`: whether anybody still waits for the outcome.
   run(request: RunRequest, isWanted: () => boolean): Promise<RunResult>;
   rollback(kv: number, length: number): Promise<void>;
@@ -221,14 +223,15 @@ function buildRequest(context: StepContext, step: Step, groups: Group[]): RunReq
       position: session.length,
       rows: indices.length,
       logitRows: wanted.map((want) => want.row),
-      largestNeeded: largestNeeded(context.core, wanted),
+      largestNeeded: largestNeeded(context, wanted),
     })),
     input,
   };
 }
 
-// For all of a group's tokens; 0 when one of them needs all logits.
-function largestNeeded(core: Core, wanted: Group["wanted"]): number {
+// For all of a group's tokens; 0 when one of them needs all logits, or nothing is spared.
+function largestNeeded({ core, executor }: StepContext, wanted: Group["wanted"]): number {
+  if (!executor.picksLargest) return 0;
   const needed = wanted.map(({ sampling }) => core.largestNeeded(sampling));
   return needed.includes(0) ? 0 : Math.max(0, ...needed);
 }

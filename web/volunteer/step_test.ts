@@ -189,8 +189,21 @@ describe("a stage with both ends", () => {
     expect(body.top.length).toBe(2);
   });
 
+  it("asks an executor that picks none for all logits", async () => {
+    const bench = new Bench(core);
+    await bench.hold(0, 10);
+    bench.send("open", open(7n, { next: 0 }));
+    const asked: (number | undefined)[] = [];
+    bench.executor.onRun = async ({ groups }) => void asked.push(groups[0]!.largestNeeded);
+    bench.send("step", tokenStep([[7n, 0, 3, wanted]]));
+    await bench.settle();
+    expect(asked).toEqual([0]);
+    expect(bench.take("token").length).toBe(1);
+  });
+
   it("samples from the largest logits where they are enough", async () => {
     const bench = new Bench(core);
+    bench.executor.picksLargest = true;
     await bench.hold(0, 10);
     bench.send("open", open(7n, { next: 0 }));
     const asked: (number | undefined)[] = [];

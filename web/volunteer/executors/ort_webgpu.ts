@@ -76,7 +76,7 @@ export class OrtWebgpuExecutor implements Executor {
       const loaded = { stage, session, hasHead, kvType: kvType(session), caches, largest };
       await this.#warmUp(loaded);
       this.#loaded = loaded;
-      return { hasHead };
+      return { hasHead, picksLargest: hasHead };
     } catch (thrown) {
       await session.release();
       throw thrown;

@@ -21,6 +21,8 @@ export class FakeExecutor implements Executor {
   readonly log: string[] = [];
   // The last block of the whole model.
   readonly head: number;
+  // What it says of itself when it loads.
+  picksLargest = false;
   // Given each run; may wait, throw, or change what comes out.
   onRun: (request: RunRequest, result: RunResult) => Promise<void> | void = () => {};
   onLoad: (files: StageFiles) => Promise<void> | void = () => {};
@@ -34,7 +36,7 @@ export class FakeExecutor implements Executor {
     this.lengths.clear();
     await this.onLoad(files);
     this.stage = stage;
-    return { hasHead: stage.last === this.head + 1 };
+    return { hasHead: stage.last === this.head + 1, picksLargest: this.picksLargest };
   }
 
   async unload(): Promise<void> {
