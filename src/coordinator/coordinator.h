@@ -40,7 +40,7 @@ struct CoordinatorOptions {
   std::vector<std::string> allowed_origins;  // Beyond the own one.
   ApiKeys api_keys;                          // None: everybody may ask.
   std::string weights;      // The pack's sets that are served, as ServedForms() names them.
-  std::string join_secret;                   // Empty: everybody may lend.
+  std::string join_secret;  // Empty: everybody may lend.
   CoordinatorLimits limits;
   uint32_t stages_min = 1;
   // Least volunteers over which every layer's experts are divided; 0: only where memory demands it.
