@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <string>
 
 #include "base/result.h"
@@ -25,5 +26,10 @@ void AddLendFlags(CLI::App& command, LendFlags& flags);
 // Fills in memory, threads, exactness and what this machine is. kInvalidArgument for a size that is
 // none or too small for anything.
 Status ApplyLendFlags(const LendFlags& flags, volunteer::NodeOptions& options);
+
+// The resume token of a volunteer that keeps its things in `folder`: made at the first call, the
+// same ever after, and nobody else's to read. Makes the folder. Errors as of model::ReadFile and
+// WriteFileAtomically.
+Result<std::string> KeepResumeToken(const std::filesystem::path& folder);
 
 }  // namespace shoal::cli

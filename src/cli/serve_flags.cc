@@ -111,6 +111,7 @@ Result<volunteer::NodeOptions> LenderOf(const ServeFlags& flags, const std::stri
   lender.join_secret = join_secret;
   lender.cache.folder = DataFolder(flags) / "lent";
   lender.cache.pack = flags.options.pack;
+  ASSIGN_OR_RETURN(lender.resume_token, KeepResumeToken(lender.cache.folder));
   return lender;
 }
 

@@ -553,7 +553,7 @@ struct Node::Impl {
   Link link;
   net::Timer leave_limit;
   std::function<void()> on_left;  // Set: we are leaving.
-  std::string resume_token;
+  std::string resume_token = options.resume_token;
   bool welcomed = false;
   bool over = false;
   NodeCounters counters;

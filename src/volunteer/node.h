@@ -24,6 +24,7 @@ namespace shoal::volunteer {
 struct NodeOptions {
   std::string url;  // The coordinator's, as people write it: http, https, ws or wss.
   std::string join_secret;
+  std::string resume_token;  // By which a coordinator knows it from before; empty: it is new.
   std::string agent = "shoal (native)";
   std::string platform;
   std::string ca_file;                        // PEM; empty: the system's certificates.
