@@ -14,6 +14,7 @@ export interface Status {
   volunteers: {
     id: number;
     executor: string;
+    platform: string;
     blocks: [number, number][];
     weights: string;
     activations: string;
