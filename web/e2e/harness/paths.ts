@@ -7,6 +7,8 @@ export const root = fileURLToPath(new URL("../../../", import.meta.url));
 export const binary = process.env["SHOAL_BINARY"] ?? `${root}build/release/shoal`;
 export const dist = process.env["SHOAL_PAGES"] ?? `${root}web/dist`;
 export const storyteller = `${root}models/storyteller`;
+// A third of its size, for what is slow: the GPU in software.
+export const storytellerSmall = `${root}tests/golden/storyteller-7m`;
 // What the tests build and may find again: packs and stages.
 export const scratch = `${root}build/e2e`;
 

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 
-import { storyteller } from "./paths.ts";
+import { storyteller, storytellerSmall } from "./paths.ts";
 
 export interface Prompt {
   prompt: string;
@@ -15,9 +15,11 @@ export interface Prompt {
 
 const marginMin = 1e-3;
 
-export const prompts = (
-  JSON.parse(readFileSync(`${storyteller}/reference.json`, "utf8")) as { prompts: Prompt[] }
-).prompts;
+const promptsOf = (model: string): Prompt[] =>
+  (JSON.parse(readFileSync(`${model}/reference.json`, "utf8")) as { prompts: Prompt[] }).prompts;
+
+export const prompts = promptsOf(storyteller);
+export const smallPrompts = promptsOf(storytellerSmall);
 
 // How many of the greedy ids are certain.
 export function certainSteps({ greedy_margin: margins }: Prompt): number {
