@@ -71,24 +71,27 @@ function(shoal_test name)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()
 
-# shoal_fuzz(NAME SOURCES ... DEPS ...): a libFuzzer target with -DSHOAL_FUZZ=ON. Its seed corpus,
-# if any, is tests/fuzz/NAME/; the test replays it and then fuzzes for SHOAL_FUZZ_SECONDS.
+# shoal_fuzz(NAME SOURCES ... DEPS ... [SEEDS ...]): a libFuzzer target with -DSHOAL_FUZZ=ON. Its
+# seed corpus is tests/fuzz/NAME/, if there is one, and the folders of SEEDS, from the repository's
+# root; the test replays it and then fuzzes for SHOAL_FUZZ_SECONDS.
 set(SHOAL_FUZZ_SECONDS 10 CACHE STRING "How long each fuzz target runs as a test")
 function(shoal_fuzz name)
   if(NOT SHOAL_FUZZ)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;SEEDS" ${ARGN})
   add_executable(${name}_fuzz ${ARG_SOURCES})
   foreach(dep ${ARG_DEPS})
     target_link_libraries(${name}_fuzz PRIVATE shoal_${dep})
   endforeach()
   target_link_libraries(${name}_fuzz PRIVATE shoal_options)
   target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
-  set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/${name})
-  if(NOT EXISTS ${corpus})
-    set(corpus "")
-  endif()
+  set(corpus "")
+  foreach(folder tests/fuzz/${name} ${ARG_SEEDS})
+    if(EXISTS ${CMAKE_SOURCE_DIR}/${folder})
+      list(APPEND corpus ${CMAKE_SOURCE_DIR}/${folder})
+    endif()
+  endforeach()
   file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz/${name})
   add_test(NAME fuzz_${name}
            COMMAND ${name}_fuzz -max_total_time=${SHOAL_FUZZ_SECONDS} -rss_limit_mb=2048 -timeout=10

@@ -133,6 +133,32 @@ TEST(RopeFrequencies, LongRopeChoosesByTheServedContext) {
   EXPECT_EQ(RopeFrequencies(scaled, 4097), (std::vector<double>{0.25, 0.01 / 8}));
 }
 
+// Ding et al., 2024: position n turns pair i by n / (theta^(2i / dims) * factor i), and what is
+// turned grows by sqrt(1 + ln(context / original) / ln(original)), by which a score grows twice. A
+// table for a longer context is another one from its first row on.
+TEST(RopeTables, OfLongRopeHaveTheFactorsOfTheirContext) {
+  const auto rope = ReadAll(R"({"original_max_position_embeddings": 16, "rope_scaling": {
+      "type": "longrope", "short_factor": [1, 1.25, 1.5, 2, 2, 2, 2.5, 3],
+      "long_factor": [1.5, 4, 7, 11, 20, 32, 48, 64]}})",
+                            256, 16);
+  ASSERT_TRUE(rope) << rope.error().ToString();
+  const double size = std::sqrt(1 + std::log(256.0 / 16) / std::log(16.0));
+  const double near[] = {1, 1.25, 1.5, 2, 2, 2, 2.5, 3};
+  const double far[] = {1.5, 4, 7, 11, 20, 32, 48, 64};
+  for (const uint32_t context : {15u, 16u, 17u, 256u}) {
+    const auto& factors = context > 16 ? far : near;
+    const RopeTables tables = MakeRopeTables((*rope)[0], context);
+    ASSERT_EQ(tables.cos.size(), context * 8);
+    for (uint32_t position = 0; position < context; ++position) {
+      for (uint32_t i = 0; i < 8; ++i) {
+        const double angle = position / (std::pow(10000.0, i / 8.0) * factors[i]);
+        EXPECT_NEAR(tables.cos[position * 8 + i], size * std::cos(angle), 1e-6) << context;
+        EXPECT_NEAR(tables.sin[position * 8 + i], size * std::sin(angle), 1e-6) << context;
+      }
+    }
+  }
+}
+
 TEST(RopeTables, AreCosinesAndSinesOfTheAngles) {
   Rope rope;
   rope.scaling = RopeScaling::kLinear;

@@ -232,6 +232,7 @@ TEST(Recipe, StoresByRole) {
   };
   using enum model::WeightKind;
   EXPECT_EQ(format("gate", kMatrix, {100, 64}), "q4");
+  EXPECT_EQ(format("q", kMatrix, {100, 64}), "q4");
   EXPECT_EQ(format("v", kMatrix, {100, 64}), "q8");
   EXPECT_EQ(format("table", kEmbedding, {100, 64}), "q8");
   EXPECT_EQ(format("gate", kMatrix, {100, 65}), "f16");
@@ -241,6 +242,7 @@ TEST(Recipe, StoresByRole) {
   EXPECT_EQ(format("q_a", kMatrix, {48, 64}), "q8");
   arch.mixture.emplace();
   EXPECT_EQ(format("gate", kMatrix, {100, 64}), "q8");
+  EXPECT_EQ(format("q", kMatrix, {100, 64}), "q8");
   EXPECT_EQ(format("shared_down", kMatrix, {64, 96}), "q8");
   EXPECT_EQ(format("experts.0.out", kExperts, {4, 64, 96}), "q4");
 }

@@ -16,9 +16,9 @@ namespace {
 constexpr std::string_view kSensitive[] = {"table",       "head",      "k",          "v",
                                            "o",           "kv_a",      "q_a",        "q_b",
                                            "shared_gate", "shared_up", "shared_down"};
-// The same of a mixture's layers that are none. They are few and come first, and what they get
-// wrong decides which experts are chosen behind them.
-constexpr std::string_view kSensitiveBeforeMixtures[] = {"gate", "up", "down"};
+// The same in a mixture: queries, and the layers that have no experts. They are few beside the
+// experts, and what they get wrong decides which of those are chosen behind them.
+constexpr std::string_view kSensitiveInMixtures[] = {"q", "gate", "up", "down"};
 
 bool IsMatrixOfBlocks(const model::WeightSpec& spec) {
   if (spec.kind == model::WeightKind::kExperts) {
@@ -84,8 +84,7 @@ const TensorFormat& Recipe::FormatOf(const model::Architecture& arch,
   const auto has_role = [&](std::span<const std::string_view> roles) {
     return std::ranges::find(roles, spec.role) != roles.end();
   };
-  const bool sensitive =
-      has_role(kSensitive) || (arch.mixture && has_role(kSensitiveBeforeMixtures));
+  const bool sensitive = has_role(kSensitive) || (arch.mixture && has_role(kSensitiveInMixtures));
   return sensitive && sensitive_ ? *sensitive_ : *matrices_;
 }
 

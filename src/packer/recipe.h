@@ -3,7 +3,7 @@
 //   f32, f16   all matrices and tables
 //   q8         all of them
 //   q4         q8 for the embedding, the head, the projections to keys, values and out of the
-//              attention, those of latent attention, shared experts and the dense layers of
+//              attention, those of latent attention, and everything but the routed experts in
 //              mixtures, which cost the most for the fewest bytes (docs/pack-format.md); the rest
 //              in q4
 //
