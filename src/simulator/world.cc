@@ -397,7 +397,12 @@ void World::Apply(swarm::SendBody& effect) {
                  open->epoch.value, " next ", open->next.value, " keep ", open->keep));
   }
   if (const auto* release = std::get_if<wire::Release>(&effect.body)) {
+    Trace(StrCat("release ", effect.to.value, " session ", release->session.value));
     checkers_.Released(effect.to, release->session);
+  }
+  if (const auto* copy = std::get_if<wire::KvCopy>(&effect.body)) {
+    Trace(StrCat("copy ", effect.to.value, " session ", copy->session.value, " from session ",
+                 copy->source.value, " positions ", copy->positions));
   }
   if (const auto* ping = std::get_if<wire::Ping>(&effect.body)) {
     if (const auto at = seats_.find(effect.to); at != seats_.end()) {
