@@ -75,6 +75,15 @@ TEST(SimulateTest, EveryPlantedBugIsFound) {
   }
 }
 
+// Seeds that once fired: KV is copied from a session that is released right after.
+TEST(SimulateTest, SeedsThatFoundSomethingAreSilent) {
+  const std::pair<const char*, const char*> cases[] = {{"system-prompt+crowd+tight-kv", "35"}};
+  for (const auto& [scenario, seed] : cases) {
+    const CommandResult result = RunSimulate({scenario, "--seeds", seed});
+    EXPECT_EQ(result.exit_code, 0) << result.out;
+  }
+}
+
 // The checkers are silent over every scenario.
 TEST(SimulateTest, NothingFiresWithoutABug) {
   const char* const tests = std::getenv("SHOAL_TESTS");

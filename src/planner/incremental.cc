@@ -21,6 +21,8 @@ constexpr size_t kPipelinesTried = 12;  // For each newcomer ...
 constexpr size_t kStagesTried = 3;      // ... and their weakest stages.
 constexpr size_t kJoinList = 32;        // Spares among whom another pipeline is looked for.
 constexpr double kStandbyGain = 0.002;  // A spare is worth its download from here on.
+// With Scope::kBroken others' blocks change hands only for something so many times better.
+constexpr double kMovesOthers = 3;
 constexpr SearchEffort kQuick = {.bisections = 3,
                                  .caps = 1,
                                  .shapes = 1,
@@ -32,8 +34,11 @@ constexpr SearchEffort kQuick = {.bisections = 3,
 // Edits are judged by the pipelines they touch alone: work does not grow with the pool.
 class Repairer {
  public:
-  Repairer(const Costs& costs, Standing standing, const PoolPlan& running)
-      : costs_(costs), used_(costs.volunteer_count(), false), broken_(std::move(standing.broken)) {
+  Repairer(const Costs& costs, Standing standing, const PoolPlan& running, Scope scope)
+      : costs_(costs),
+        scope_(scope),
+        used_(costs.volunteer_count(), false),
+        broken_(std::move(standing.broken)) {
     pipelines_ = std::move(standing.whole);
     for (const DraftPipeline& pipeline : pipelines_) Mark(pipeline, true);
     for (const DraftPipeline& pipeline : broken_) Mark(pipeline, true);
@@ -68,8 +73,9 @@ class Repairer {
     DraftPipeline lent;        // ... and what is left of it.
   };
 
-  void Consider(DraftPipeline pipeline, Option& best) const {
-    const double effective = PipelineEffective(costs_, pipeline);
+  // `handicap`: it is only taken if it is so many times better than what is there.
+  void Consider(DraftPipeline pipeline, Option& best, double handicap = 1) const {
+    const double effective = handicap * PipelineEffective(costs_, pipeline);
     if (effective < best.effective) best = {std::move(pipeline), effective, SIZE_MAX, {}};
   }
 
@@ -78,14 +84,25 @@ class Repairer {
   void Repair(DraftPipeline broken) {
     Option best;
     Fill(broken, best);
-    Absorb(broken, best);
     Borrow(broken, best);
-    Rebuild(broken, best);
+    // Its neighbours have to move for the one, everybody for the other.
+    TakeIfBetter(best, [&](Option& option) { Absorb(broken, option); });
+    TakeIfBetter(best, [&](Option& option) { Rebuild(broken, option); });
     Mark(broken, false);
     if (best.pipeline.empty()) return;
     Mark(best.pipeline, true);
     if (best.lender != SIZE_MAX) pipelines_[best.lender] = std::move(best.lent);
     pipelines_.push_back(std::move(best.pipeline));
+  }
+
+  // By how much a plan must be better that moves blocks of volunteers who still hold them.
+  double Handicap() const { return scope_ == Scope::kBroken ? kMovesOthers : 1; }
+
+  template <typename Try>
+  void TakeIfBetter(Option& best, Try attempt) const {
+    Option option;
+    attempt(option);
+    if (option.effective * Handicap() < best.effective) best = std::move(option);
   }
 
   // What v would add to every token on this span, and what loading it there costs.
@@ -172,8 +189,9 @@ class Repairer {
       if (s < trial.size() && !AllFit(trial[s])) continue;
       const bool whole = std::ranges::none_of(
           trial, [](const DraftStage& stage) { return stage.holders.empty(); });
+      const bool one_moves = cut == gap.first || cut == gap.last;
       if (whole) {
-        Consider(std::move(trial), closed);
+        Consider(std::move(trial), closed, one_moves ? 1 : Handicap());
       } else if (closed.pipeline.empty()) {
         closed.pipeline = std::move(trial);
       }
@@ -212,11 +230,12 @@ class Repairer {
     }
   }
 
+  // While answers are under way a stage's first holder, whom they go through, stays.
   template <typename Try>
-  static void ForReplicas(const DraftPipeline& pipeline, Try attempt) {
+  void ForReplicas(const DraftPipeline& pipeline, Try attempt) const {
     for (size_t s = 0; s < pipeline.size(); ++s) {
       if (pipeline[s].holders.size() < 2) continue;
-      for (size_t h = 0; h < pipeline[s].holders.size(); ++h) {
+      for (size_t h = scope_ == Scope::kBroken ? 1 : 0; h < pipeline[s].holders.size(); ++h) {
         DraftPipeline without = pipeline;
         auto& holders = without[s].holders;
         holders.erase(holders.begin() + static_cast<std::ptrdiff_t>(h));
@@ -310,6 +329,7 @@ class Repairer {
   }
 
   const Costs& costs_;
+  const Scope scope_;
   std::vector<bool> used_;
   std::vector<DraftPipeline> broken_;
   std::vector<DraftPipeline> pipelines_;
@@ -351,7 +371,7 @@ Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care, Sco
   RETURN_IF_ERROR(ValidateProblem(problem));
   CountAsCached(problem, running);
   const Costs costs(problem);
-  Draft draft = DraftOf(costs, Repairer(costs, StandingOf(costs, running), running).Run());
+  Draft draft = DraftOf(costs, Repairer(costs, StandingOf(costs, running), running, scope).Run());
   if (draft.pipelines().empty()) return PlanPool(problem, care);
   PoolPlan repaired = Finish(draft);
   if (scope == Scope::kBroken || problem.volunteers.size() > kReplanWhole) return repaired;

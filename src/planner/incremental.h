@@ -20,7 +20,10 @@ void CountAsCached(Problem& problem, const PoolPlan& plan);
 // Volunteers are known by `running` to be spare from its left_out; others in no pipeline are new.
 // prediction.bytes_to_move says what the change makes volunteers load.
 inline constexpr size_t kReplanWhole = 8;
-// kBroken: only what is broken is mended, while the others' blocks are in use.
+// kBroken: only what is broken is mended, while the others' blocks are in use. A stage without
+// holder is given to a spare or a replica, if one has room for it and is not several times slower
+// than any way that moves other blocks as well; failing that, to one of its neighbours.
+// A stage's first holder in `running` is not lent as a replica.
 enum class Scope : uint8_t { kAll, kBroken };
 Result<PoolPlan> Replan(Problem problem, const PoolPlan& running, Care care = Care::kThorough,
                         Scope scope = Scope::kAll);

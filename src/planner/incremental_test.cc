@@ -120,6 +120,82 @@ TEST(Replan, ALossMovesLittleAndCostsLittle) {
   EXPECT_LT(worse / losses, 0.35);
 }
 
+// Three stages and one volunteer more, half as fast, with everything cached: another division would
+// be quicker. `extra` holds what the first stage holds, or nothing.
+struct ThreeStages {
+  Problem problem = MiddlingPool(1, 4);
+  PoolPlan plan;
+
+  explicit ThreeStages(bool extra_is_replica) {
+    const auto block_count = static_cast<uint32_t>(problem.blocks.size());
+    problem.limits.stages_min = 3;
+    problem.inertia.horizon_s = 30;
+    for (Volunteer& v : problem.volunteers) {
+      v = problem.volunteers.front();
+      v.node = NodeId{static_cast<uint32_t>(1 + (&v - problem.volunteers.data()))};
+      v.memory_bytes = 64'000'000'000;
+      v.cached_bytes.clear();
+      for (const BlockCost& block : problem.blocks) v.cached_bytes.push_back(block.weight_bytes);
+    }
+    ExecutorSpeed& slow = problem.volunteers.back().speed;
+    slow = {.fixed_s = 2 * slow.fixed_s,
+            .s_per_byte = 2 * slow.s_per_byte,
+            .s_per_flop = 2 * slow.s_per_flop};
+    Pipeline& pipeline = plan.pipelines.emplace_back();
+    const uint32_t third = block_count / 3;
+    pipeline.stages = {{{0, third}, {NodeId{1}}},
+                       {{third, 2 * third}, {NodeId{2}}},
+                       {{2 * third, block_count}, {NodeId{3}}}};
+    if (extra_is_replica) {
+      pipeline.stages.front().nodes.push_back(NodeId{4});
+    } else {
+      plan.left_out.push_back({NodeId{4}, LeftOutReason::kNotNeeded, "it is the spare"});
+    }
+  }
+};
+
+TEST(Replan, WhatIsBrokenGoesToASpareOrAReplicaAndNobodyElseMoves) {
+  for (const bool extra_is_replica : {false, true}) {
+    for (size_t lost = extra_is_replica ? 1 : 0; lost < 3; ++lost) {
+      ThreeStages world(extra_is_replica);
+      std::vector<PlacedSpan> wanted = world.plan.pipelines.front().stages;
+      if (extra_is_replica) std::erase(wanted.front().nodes, NodeId{4});
+      Remove(world.problem, wanted[lost].nodes.front());
+      wanted[lost].nodes = {NodeId{4}};
+      const PoolPlan mended = *Replan(world.problem, world.plan, Care::kQuick, Scope::kBroken);
+      ASSERT_TRUE(mended.complete());
+      EXPECT_EQ(mended.pipelines.front().stages, wanted) << extra_is_replica << ", " << lost;
+    }
+  }
+}
+
+// Without anybody to spare one neighbour takes all of it, and the other keeps what it has.
+TEST(Replan, WhatIsBrokenAndHasNoSpareGoesToOneNeighbour) {
+  ThreeStages world(false);
+  world.problem.limits.stages_min = 2;
+  Remove(world.problem, NodeId{2});
+  Remove(world.problem, NodeId{4});
+  const PoolPlan mended = *Replan(world.problem, world.plan, Care::kQuick, Scope::kBroken);
+  ASSERT_TRUE(mended.complete());
+  const std::vector<PlacedSpan>& before = world.plan.pipelines.front().stages;
+  const std::vector<PlacedSpan>& after = mended.pipelines.front().stages;
+  ASSERT_EQ(after.size(), 2u);
+  EXPECT_TRUE(after.front() == before.front() || after.back() == before.back());
+}
+
+// A spare that would take ages is no help: those who are here share the blocks.
+TEST(Replan, ASpareThatIsFarTooSlowMendsNothing) {
+  ThreeStages world(false);
+  world.problem.limits.stages_min = 2;
+  world.problem.volunteers.back().speed.s_per_byte *= 100;
+  Remove(world.problem, NodeId{2});
+  const PoolPlan mended = *Replan(world.problem, world.plan, Care::kQuick, Scope::kBroken);
+  ASSERT_TRUE(mended.complete());
+  for (const PlacedSpan& stage : mended.pipelines.front().stages) {
+    EXPECT_EQ(std::ranges::find(stage.nodes, NodeId{4}), stage.nodes.end());
+  }
+}
+
 TEST(Replan, AnUnchangedPoolKeepsItsPlanAndLoadsNothing) {
   for (const uint32_t volunteers : {5u, 20u, 100u}) {
     const Problem problem = MiddlingPool(volunteers, volunteers);

@@ -1,5 +1,7 @@
 #include "simulator/checkers.h"
 
+#include <algorithm>
+
 #include "base/str_cat.h"
 
 namespace shoal::simulator {
@@ -91,6 +93,47 @@ void Checkers::Asked(SessionId session, uint32_t, const std::vector<int32_t>& pr
   ++running_;
 }
 
+// Where the new route is cut as the old one was, those who are on both keep all they have: nothing
+// runs again but what was lost.
+void Checkers::Routed(SessionId session, uint32_t from, std::vector<OpenedStage> stages) {
+  const auto at = requests_.find(session);
+  if (at == requests_.end() || at->second.ended) return;
+  Request& request = at->second;
+  const auto was_cut = [&](const OpenedStage& stage) {
+    return std::ranges::any_of(
+        request.route, [&](const OpenedStage& old) { return old.span.first == stage.span.first; });
+  };
+  if (request.made_on_route && std::ranges::all_of(stages, was_cut)) {
+    const uint32_t had = request.next_position - 1;
+    if (from != had) {
+      Report("again",
+             StrCat("session ", session.value, " had ", had, " positions and goes on from ", from));
+    }
+    for (const OpenedStage& stage : stages) {
+      const bool stays = std::ranges::any_of(request.route, [&](const OpenedStage& old) {
+        return old.node == stage.node && old.span == stage.span &&
+               request.holders.contains(old.node);
+      });
+      if (!stays || stage.kept >= had) continue;
+      Report("again", StrCat("volunteer ", stage.node.value, " had ", had, " positions of session ",
+                             session.value, " and is to keep ", stage.kept));
+    }
+  }
+  request.holders.clear();
+  for (const OpenedStage& stage : stages) request.holders.insert(stage.node);
+  request.route = std::move(stages);
+  request.made_on_route = false;
+}
+
+void Checkers::Released(NodeId node, SessionId session) {
+  const auto at = requests_.find(session);
+  if (at != requests_.end()) at->second.holders.erase(node);
+}
+
+void Checkers::Assigned(NodeId node) {
+  for (auto& [session, request] : requests_) request.holders.erase(node);
+}
+
 void Checkers::TokenMade(SessionId session, uint32_t position, int32_t token) {
   const auto at = requests_.find(session);
   if (at == requests_.end() || at->second.ended) {
@@ -108,6 +151,7 @@ void Checkers::TokenMade(SessionId session, uint32_t position, int32_t token) {
   ++request.next_position;
   ++request.made;
   request.since = now_();
+  request.made_on_route = true;
 }
 
 void Checkers::Ended(SessionId session, const Error* error) {

@@ -36,6 +36,9 @@ class Checkers final : public Observer {
   void Misdirected(NodeId node, std::string_view what) override;
   void Asked(SessionId session, uint32_t client, const std::vector<int32_t>& prompt,
              uint32_t max_tokens) override;
+  void Routed(SessionId session, uint32_t from, std::vector<OpenedStage> stages) override;
+  void Released(NodeId node, SessionId session) override;
+  void Assigned(NodeId node) override;
   void TokenMade(SessionId session, uint32_t position, int32_t token) override;
   void Ended(SessionId session, const Error* error) override;
   void Cancelled(SessionId session) override;
@@ -61,6 +64,9 @@ class Checkers final : public Observer {
     uint32_t made = 0;
     bool ended = false;
     Micros since = 0;
+    std::vector<OpenedStage> route;
+    std::set<NodeId> holders;    // Stages of the route that still hold its KV.
+    bool made_on_route = false;  // A token: every stage had all positions before it.
   };
 
   uint32_t blocks_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -19,6 +20,13 @@ struct HeldKv {
   Epoch epoch;
   planner::Span span;
   bool passes_on = false;  // On a route: what it computes goes on, or makes tokens.
+};
+
+// A stage of a session's route, as the coordinator opens it.
+struct OpenedStage {
+  NodeId node;
+  planner::Span span;
+  uint32_t kept = 0;  // Positions that it is told to keep.
 };
 
 class Observer {
@@ -44,6 +52,13 @@ class Observer {
   // At the coordinator.
   virtual void Asked(SessionId session, uint32_t client, const std::vector<int32_t>& prompt,
                      uint32_t max_tokens) = 0;
+  // The session goes this way from now on, from this position; what is before it and not kept is
+  // run again.
+  virtual void Routed(SessionId session, uint32_t from, std::vector<OpenedStage> stages) = 0;
+  // KV that it holds for the session is not wanted any more ...
+  virtual void Released(NodeId node, SessionId session) = 0;
+  // ... nor any that it holds: it is given other blocks.
+  virtual void Assigned(NodeId node) = 0;
   virtual void TokenMade(SessionId session, uint32_t position, int32_t token) = 0;
   virtual void Ended(SessionId session, const Error* error) = 0;
   virtual void Cancelled(SessionId session) = 0;

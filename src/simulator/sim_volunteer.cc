@@ -1,11 +1,11 @@
 #include "simulator/sim_volunteer.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
 #include "base/str_cat.h"
 #include "simulator/toy_model.h"
+#include "simulator/toy_payload.h"
 
 namespace shoal::simulator {
 
@@ -13,26 +13,6 @@ namespace {
 
 constexpr Micros kLoadReport = kSecond;
 constexpr Micros kBuild = 50 * kMillisecond;
-
-void WriteHidden(uint64_t hidden, ByteVector& payload) {
-  ByteWriter out(payload);
-  for (int i = 0; i < 4; ++i) out.Write(static_cast<float>(hidden >> (16 * i) & 0xffff));
-}
-
-uint64_t ReadInput(const wire::Step& step, size_t row) {
-  if (step.type == wire::PayloadType::kTokens) {
-    int32_t token = 0;
-    std::memcpy(&token, step.payload.data() + 4 * row, 4);
-    return Embed(token);
-  }
-  uint64_t hidden = 0;
-  for (size_t i = 0; i < kHiddenWidth; ++i) {
-    float part = 0;
-    std::memcpy(&part, step.payload.data() + 4 * (row * kHiddenWidth + i), 4);
-    hidden |= static_cast<uint64_t>(part) << (16 * i);
-  }
-  return hidden;
-}
 
 }  // namespace
 
@@ -129,6 +109,7 @@ HeldKv SimVolunteer::Held(SessionId id, const Session& session) const {
 void SimVolunteer::DropSessions() {
   for (const auto& [id, session] : sessions_) observer_.Closed(node_, id);
   sessions_.clear();
+  closing_.clear();
 }
 
 uint64_t SimVolunteer::MemoryUsed() const {
@@ -272,7 +253,12 @@ void SimVolunteer::On(NodeId, wire::Cancel& cancel) {
 }
 
 void SimVolunteer::On(NodeId, wire::Release& release) {
-  if (sessions_.erase(release.session) > 0) observer_.Closed(node_, release.session);
+  const auto at = sessions_.find(release.session);
+  if (at == sessions_.end()) return;
+  observer_.Closed(node_, release.session);
+  closing_.emplace(release.session, std::move(at->second));
+  sessions_.erase(at);
+  QueueNow([this, id = release.session] { closing_.erase(closing_.lower_bound(id)); });
 }
 
 void SimVolunteer::On(NodeId, wire::Rollback& rollback) {
@@ -438,114 +424,6 @@ void SimVolunteer::SendResults(const wire::Step& step, const std::vector<Group>&
                      .last = span_.last,
                      .compute_us = static_cast<uint64_t>(
                          slowness_ * (traits_.fixed + rows * span_.size() * traits_.block_row))});
-}
-
-// --- Moving state ------------------------------------------------------------------------------
-
-void SimVolunteer::On(NodeId, wire::Replay& replay) {
-  QueueNow([this, replay] {
-    const auto at = sessions_.find(replay.session);
-    if (at == sessions_.end() || at->second.epoch != replay.epoch) return;
-    const Session& session = at->second;
-    if (replay.from < session.outputs_from || replay.to > session.outputs.size() ||
-        replay.from >= replay.to) {
-      Fail(replay.session, replay.epoch, Code::kDataLoss, "those inputs were not kept");
-      return;
-    }
-    for (uint32_t from = replay.from; from < replay.to;) {
-      const uint32_t to = std::min(replay.to, from + traits_.chunk_rows);
-      wire::Step step{.type = wire::PayloadType::kF32, .width = kHiddenWidth};
-      for (uint32_t p = from; p < to; ++p) {
-        step.rows.push_back({.session = replay.session,
-                             .epoch = replay.epoch,
-                             .position = p,
-                             .flags = wire::Row::kReplay});
-        WriteHidden(session.outputs[p], step.payload);
-      }
-      send_(replay.target, std::move(step));
-      from = to;
-    }
-  });
-}
-
-void SimVolunteer::On(NodeId, wire::KvExport& request) {
-  QueueNow([this, request] {
-    const auto at = sessions_.find(request.session);
-    if (at == sessions_.end() || at->second.epoch != request.epoch) return;
-    const Session& session = at->second;
-    if (request.first < span_.first || request.last > span_.last || request.to > session.held ||
-        request.from >= request.to) {
-      Fail(request.session, request.epoch, Code::kOutOfRange, "that KV is not held");
-      return;
-    }
-    for (uint32_t b = request.first; b < request.last; ++b) {
-      wire::KvImport import{.session = request.session,
-                            .epoch = request.epoch,
-                            .block = b,
-                            .from = request.from,
-                            .to = request.to};
-      const std::vector<uint64_t>& cache = session.cache[b - span_.first];
-      for (uint32_t p = request.from; p < request.to; ++p) WriteHidden(cache[p], import.payload);
-      // As many bytes on the link as real KV would be.
-      import.payload.resize(
-          std::max<size_t>(import.payload.size(),
-                           (request.to - request.from) * traits_.kv_bytes_per_position / 4 * 4));
-      send_(request.target, std::move(import));
-    }
-  });
-}
-
-void SimVolunteer::On(NodeId, wire::KvImport& import) {
-  QueueNow([this, import = std::move(import)] {
-    const auto at = sessions_.find(import.session);
-    if (at == sessions_.end() || at->second.epoch != import.epoch) return;
-    Session& session = at->second;
-    if (import.block < span_.first || import.block >= span_.last || import.from != session.held ||
-        import.to > session.capacity) {
-      Fail(import.session, import.epoch, Code::kOutOfRange,
-           "KV that does not continue what is held");
-      return;
-    }
-    wire::Step view{.type = wire::PayloadType::kF32, .width = kHiddenWidth};
-    view.payload = import.payload;
-    std::vector<uint64_t>& cache = session.cache[import.block - span_.first];
-    cache.resize(import.from);
-    for (uint32_t p = import.from; p < import.to; ++p) {
-      cache.push_back(ReadInput(view, p - import.from));
-    }
-    // Held once all blocks' parts have come.
-    const auto has = [&](const std::vector<uint64_t>& block) { return block.size() >= import.to; };
-    if (!std::ranges::all_of(session.cache, has)) return;
-    session.held = import.to;
-    session.outputs.resize(import.to);
-    session.outputs_from = import.to;
-  });
-}
-
-void SimVolunteer::On(NodeId, wire::KvCopy& copy) {
-  QueueNow([this, copy] {
-    const auto at = sessions_.find(copy.session);
-    if (at == sessions_.end() || at->second.epoch != copy.epoch) return;
-    const auto source = sessions_.find(copy.source);
-    Session& session = at->second;
-    if (source == sessions_.end() || source->second.held < copy.positions ||
-        copy.positions > session.capacity) {
-      Fail(copy.session, copy.epoch, Code::kOutOfRange, "no such KV to be copied");
-      return;
-    }
-    for (uint32_t i = 0; i < span_.size(); ++i) {
-      const std::vector<uint64_t>& from = source->second.cache[i];
-      session.cache[i].assign(from.begin(), from.begin() + copy.positions);
-      // Plant::kCopyBeside: one position beside what was meant.
-      if (plant_ == Plant::kCopyBeside && from.size() > copy.positions) {
-        session.cache[i].back() = from[copy.positions];
-      }
-    }
-    session.held = copy.positions;
-    session.stale = 0;
-    session.outputs.assign(copy.positions, 0);
-    session.outputs_from = copy.positions;
-  });
 }
 
 }  // namespace shoal::simulator

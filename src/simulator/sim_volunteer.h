@@ -129,6 +129,7 @@ class SimVolunteer {
   uint64_t RunRow(Session& session, uint64_t input);
   void SendResults(const wire::Step& step, const std::vector<Group>& groups);
   void Truncate(SessionId id, Epoch epoch, uint32_t length);
+  const Session* SourceOf(const wire::KvCopy& copy) const;
   void Fail(SessionId session, Epoch epoch, Code code, std::string detail);
   void StartDivided(wire::Step step, std::vector<Group> groups);
   void AskLayer(Divided& divided);
@@ -157,6 +158,8 @@ class SimVolunteer {
   uint32_t generation_ = 0;
   bool loaded_ = false;
   std::map<SessionId, Session> sessions_;
+  // Released, until what was queued before that has been done. Of one session the oldest is first.
+  std::multimap<SessionId, Session> closing_;
   std::deque<Work> work_;
   bool busy_ = false;
   bool frozen_ = false;

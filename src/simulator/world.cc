@@ -331,6 +331,7 @@ void World::CheckReplay() {
 void World::Apply(swarm::AssignSpan& effect) {
   Trace(StrCat("assign ", effect.node.value, " [", effect.span.first, ", ", effect.span.last,
                ") generation ", effect.generation));
+  checkers_.Assigned(effect.node);
   wire::Assign assign = Outline(effect.generation);
   assign.first = effect.span.first;
   assign.last = effect.span.last;
@@ -360,6 +361,7 @@ wire::Assign World::Outline(uint32_t generation) const {
 void World::Apply(swarm::AssignExperts& effect) {
   Trace(StrCat("assign ", effect.node.value, " ", effect.slots.size(),
                " groups of experts, generation ", effect.generation));
+  checkers_.Assigned(effect.node);
   wire::Assign assign = Outline(effect.generation);
   for (const planner::ExpertSlot& slot : effect.slots) {
     if (assign.experts.empty() || assign.experts.back().block != slot.block) {
@@ -394,6 +396,14 @@ void World::Apply(swarm::SendBody& effect) {
     Trace(StrCat("open ", effect.to.value, " session ", open->session.value, " epoch ",
                  open->epoch.value, " next ", open->next.value, " keep ", open->keep));
   }
+  if (const auto* release = std::get_if<wire::Release>(&effect.body)) {
+    Trace(StrCat("release ", effect.to.value, " session ", release->session.value));
+    checkers_.Released(effect.to, release->session);
+  }
+  if (const auto* copy = std::get_if<wire::KvCopy>(&effect.body)) {
+    Trace(StrCat("copy ", effect.to.value, " session ", copy->session.value, " from session ",
+                 copy->source.value, " positions ", copy->positions));
+  }
   if (const auto* ping = std::get_if<wire::Ping>(&effect.body)) {
     if (const auto at = seats_.find(effect.to); at != seats_.end()) {
       at->second.pings[ping->nonce] = now();
@@ -426,10 +436,13 @@ void World::Apply(swarm::PassOn& effect) {
 
 void World::Apply(swarm::SessionRouted& effect) {
   if (!routed_.insert(effect.session).second) ++counters_.rebuilds;
+  std::vector<OpenedStage> stages;
   for (const swarm::RouteStage& stage : effect.stages) {
+    stages.push_back({stage.node, stage.span, stage.kept});
     const uint32_t there = std::min(stage.kept + stage.copied, effect.from);
     counters_.positions_replayed += uint64_t{effect.from - there} * stage.span.size();
   }
+  checkers_.Routed(effect.session, effect.from, std::move(stages));
   Trace(StrCat("session ", effect.session.value, " goes on from ", effect.from));
 }
 

@@ -110,14 +110,25 @@ Result<planner::PoolPlan> Swarm::MakePlan(Thrift& thrift, Micros now) const {
   // KV lies with those who hold the other blocks: they keep them while answers are under way.
   const bool in_use = !PlanStands() && !sessions_.empty();
   const auto scope = in_use ? planner::Scope::kBroken : planner::Scope::kAll;
+  // Of a stage's holders one whom tokens go through comes first: it is not lent.
+  planner::PoolPlan running = plan_;
+  for (planner::Pipeline& pipeline : running.pipelines) {
+    for (planner::PlacedSpan& placed : pipeline.stages) {
+      const auto used = std::ranges::find_if(placed.nodes, [&](NodeId node) {
+        const auto at = volunteers_.find(node);
+        return at != volunteers_.end() && HasRoutes(at->second);
+      });
+      if (used != placed.nodes.end()) std::rotate(placed.nodes.begin(), used, used + 1);
+    }
+  }
   Result<planner::PoolPlan> made =
       PlanIsShort() ? planner::PlanPool(problem, planner::Care::kQuick)
-                    : planner::Replan(problem, plan_, planner::Care::kQuick, scope);
+                    : planner::Replan(problem, running, planner::Care::kQuick, scope);
   // Too few for a new request, but running answers go on with those who are left.
   if (made && !made->complete() && !sessions_.empty() && problem.volunteers.size() < StagesMin()) {
     const uint32_t missing_devices = made->missing_devices;
     problem.limits.stages_min = 1;
-    made = planner::Replan(std::move(problem), plan_, planner::Care::kQuick);
+    made = planner::Replan(std::move(problem), running, planner::Care::kQuick, scope);
     if (made) made->missing_devices = missing_devices;
   }
   const bool falls_short = made && !made->complete() && made->missing_bytes > 0;

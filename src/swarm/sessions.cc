@@ -175,9 +175,14 @@ void Swarm::CheckSessions(Micros now, Effects& out) {
   const bool is_loading = std::ranges::any_of(volunteers_, [](const auto& entry) {
     return entry.second.state == VolunteerState::kLoading;
   });
+  if (RouteReady()) {
+    pathless_since_ = 0;
+  } else if (pathless_since_ == 0) {
+    pathless_since_ = std::max<Micros>(now, 1);
+  }
+  const Micros pathless = pathless_since_ == 0 ? 0 : now - pathless_since_;
   std::vector<std::pair<SessionId, Error>> failed;
   std::vector<SessionId> silent;
-  std::vector<NodeId> path;
   for (const auto& [id, session] : sessions_) {
     const Micros stalled = session.stalled_since == 0 ? 0 : now - session.stalled_since;
     if (stalled > config_.token_wait) {
@@ -190,12 +195,12 @@ void Swarm::CheckSessions(Micros now, Effects& out) {
       if (now - session.progress_at > 2 * config_.step_timeout) silent.push_back(id);
       continue;
     }
-    if (stalled <= config_.route_wait) continue;
-    const RouteResult route = FindRoute(id, session, {}, now, path);
-    if (route == RouteResult::kNoPath && (!is_loading || stalled > config_.load_wait)) {
+    // What it waited for before, room or its turn, is nobody's absence.
+    const Micros waited = std::min(stalled, pathless);
+    if (waited > (is_loading ? config_.load_wait : config_.route_wait)) {
       failed.emplace_back(
           id, Error{Code::kUnavailable, StrCat("volunteers left and none took their place within ",
-                                               stalled / kSecond, " s")});
+                                               waited / kSecond, " s")});
     }
   }
   for (auto& [id, why] : failed) FailSession(id, std::move(why), now, out);

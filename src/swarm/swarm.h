@@ -266,6 +266,7 @@ class Swarm {
   uint64_t kept_bytes_ = 0;
   uint64_t positions_reused_ = 0;
   Micros replan_at_ = 0;        // 0: no need.
+  Micros pathless_since_ = 0;   // No way through all blocks, to a tick; 0: there is one.
   Micros busy_at_ = 0;          // When there was a session, to a tick.
   bool expecting_ = false;      // Config::expected is still waited for ...
   Micros expecting_since_ = 0;  // ... since then; 0: nothing has happened yet.

@@ -140,6 +140,39 @@ TEST(Swarm, WithNobodyLeftTheAnswerFailsClearlyAndALaterOneWorks) {
   EXPECT_EQ(world.answers[SessionId{2}].tokens, world.Expected(2, 30));
 }
 
+// What it waited for while there was a way does not count: it is given its time from the loss on.
+TEST(Swarm, ALateLossLeavesTimeForSomebodyToCome) {
+  Config config = SmallConfig(2);
+  config.step_timeout = 60 * kSecond;
+  for (const bool somebody_comes : {true, false}) {
+    World world(config);
+    for (uint32_t node : {1, 2}) world.Join(node, 5000);  // For half the blocks.
+    world.Settle();
+    world.Ask(1, {5, 6}, 8);
+    const auto wait = [&](Micros duration) {  // Nothing is computed.
+      for (const Micros end = world.now + duration; world.now < end;) {
+        world.now += kSecond;
+        for (const auto& [node, fake] : world.fakes) world.Feed(VolunteerHeard{node});
+        world.Feed(Tick{});
+      }
+    };
+    wait(20 * kSecond);
+    world.inbox.clear();
+    world.Kill(2);
+    wait(14 * kSecond);
+    EXPECT_FALSE(world.answers[SessionId{1}].error.has_value());
+    if (somebody_comes) {
+      world.Join(3, 5000);
+      world.Settle();
+      EXPECT_EQ(world.answers[SessionId{1}].tokens, world.Expected(1, 8));
+    } else {
+      wait(5 * kSecond);
+      ASSERT_TRUE(world.answers[SessionId{1}].error.has_value());
+      EXPECT_EQ(world.answers[SessionId{1}].error->code, Code::kUnavailable);
+    }
+  }
+}
+
 TEST(Swarm, AVolunteerThatInventsTokensIsDropped) {
   World world(SmallConfig(1));
   world.Join(1, 100000);

@@ -65,7 +65,8 @@ json::object Describe(NodeId node, const swarm::Swarm& swarm, const VolunteerLin
                    {"expert_groups", volunteer.experts.size()},
                    {"state", StateName(volunteer.state)},
                    {"bytes_done", volunteer.bytes_done},
-                   {"bytes_total", volunteer.bytes_total}};
+                   {"bytes_total", volunteer.bytes_total},
+                   {"round_trip_ms", static_cast<double>(volunteer.round_trip) / kMillisecond}};
   const planner::SpeedEstimate& speed = volunteer.speed;
   out["step"] = json::object{{"measured", speed.observations()},
                              {"error_percent", Rounded(100 * speed.PredictionError())},
@@ -77,7 +78,6 @@ json::object Describe(NodeId node, const swarm::Swarm& swarm, const VolunteerLin
     out["agent"] = link->agent();
     out["platform"] = link->profile().platform;
     out["threads"] = link->profile().threads;
-    out["round_trip_ms"] = static_cast<double>(link->round_trip()) / kMillisecond;
   }
   return out;
 }

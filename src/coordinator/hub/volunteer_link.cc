@@ -113,7 +113,7 @@ Status VolunteerLink::HandleMessage(std::shared_ptr<ByteVector> message) {
     if (!ping->reply) {
       Send(wire::Ping{.nonce = ping->nonce, .reply = true});
     } else if (ping->nonce == ping_nonce_) {
-      round_trip = round_trip_ = SteadyNow() - ping_sent_;
+      round_trip = SteadyNow() - ping_sent_;
     }
     owner_.OnAlive(node_, round_trip);
     return {};

@@ -63,7 +63,6 @@ class VolunteerLink {
   const std::string& agent() const { return agent_; }
   std::string_view address() const { return socket_->peer_address(); }
   // Of the last answered ping; 0 before.
-  Micros round_trip() const { return round_trip_; }
 
   // Its work so far, over all its connections that are remembered: rows times the blocks that each
   // went through.
@@ -88,7 +87,6 @@ class VolunteerLink {
   std::string agent_;
   std::string identity_;
   wire::Profile profile_;
-  Micros round_trip_ = 0;
   uint64_t ping_nonce_ = 0;
   Micros ping_sent_ = 0;
 };
