@@ -53,8 +53,8 @@ async function serve() {
     [/^\/wllama\/(index\.js|wasm\/wllama\.wasm)$/, (m) => [
       m[1].endsWith('.wasm') ? 'application/wasm' : 'text/javascript',
       fs.readFileSync(path.join(wllama, m[1]))]],
-    [/^\/page\.js$/, () => ['text/javascript',
-      fs.readFileSync(path.join(import.meta.dirname, 'page.js'))]],
+    [/^\/((?:page|dots)\.js)$/, (m) => ['text/javascript',
+      fs.readFileSync(path.join(import.meta.dirname, m[1]))]],
     [/^\/ort\/(.+)$/, (m) => [m[1].endsWith('.wasm') ? 'application/wasm' : 'text/javascript',
       fs.readFileSync(path.join(ortDist, path.basename(m[1])))]],
     [/^\/wasm\/(.+)$/, (m) => ['application/wasm',
@@ -105,18 +105,35 @@ for (const [kind, prefill] of [['relaxed', 4], ['plain', 1.3]]) {
       [`${kind}: prefill 64, ort-wasm q4`, 'prefill64_ms', 'ort-wasm q4', ours, prefill]);
 }
 
-function printRatios(least) {
+// Multiply-adds of one row: queries and outputs, keys and values, the feed-forward part.
+const rowMultiplyAdds = 4 * (2 * 2048 * 2048 + 2 * 2048 * 512 + 3 * 2048 * 8192);
+
+function printRatios(least, dots) {
   console.table(Object.fromEntries(targets.map(([what, figure, of, to, atLeast]) =>
     [what, {times: Number((least[of][figure] / least[to][figure]).toFixed(2)), asked: atLeast}])));
   for (const kind of ['relaxed', 'plain']) {
     const {decode_ms: one, decode8_ms: eight} = least[`shoal ${kind}`];
     const times = (eight / one).toFixed(2);
     console.log(`${kind}: eight rows cost ${times} times one (asked: at most 3)`);
+    const reached = (8 * rowMultiplyAdds / eight / 1e6).toFixed(0);
+    console.log(`${kind}: they make ${reached} billion multiply-adds a second, where dots that ` +
+      `load nothing make ${dots[kind].toFixed(0)}`);
   }
 }
 
 let server;
 let browser;
+
+async function onPage(work) {
+  const page = await browser.newPage();
+  try {
+    await page.goto(`http://127.0.0.1:${server.address().port}/`);
+    return await work(page);
+  } finally {
+    await page.close();
+  }
+}
+
 try {
   for (const {format, layers} of cases) {
     if (!fs.existsSync(path.join(folder, format))) writeStage(format, layers);
@@ -124,13 +141,18 @@ try {
   server = await serve();
   browser = await chromium.launch({executablePath: '/usr/bin/chromium', args: ['--no-sandbox']});
   const least = {};
+  const dots = {relaxed: 0, plain: 0};
   for (let round = 0; round < Number(rounds); ++round) {
+    await onPage(async (page) => {
+      for (const kind of Object.keys(dots)) {
+        const reached = await page.evaluate(
+            async (kind) => await (await import('/dots.js')).measureDots(kind), kind);
+        dots[kind] = Math.max(dots[kind], reached);
+      }
+    });
     for (const one of cases) {
-      const page = await browser.newPage();
-      await page.goto(`http://127.0.0.1:${server.address().port}/`);
-      const result = await page.evaluate(
-          async (one) => await (await import('/page.js')).measure(one), one);
-      await page.close();
+      const result = await onPage((page) => page.evaluate(
+          async (one) => await (await import('/page.js')).measure(one), one));
       console.error(round, one.name, JSON.stringify(result));
       const kept = least[one.name] ??= {};
       for (const [key, value] of Object.entries(result)) {
@@ -141,7 +163,7 @@ try {
   const load = os.loadavg()[0].toFixed(1);
   console.log(`Chromium ${browser.version()}, best of ${rounds} rounds, load ${load}`);
   console.table(least);
-  if (pattern === '') printRatios(least);
+  if (pattern === '') printRatios(least, dots);
 } finally {
   await browser?.close();
   server?.close();

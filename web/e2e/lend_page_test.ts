@@ -70,6 +70,28 @@ it("pauses, goes on and leaves, and others hear of it", async () => {
   expect(await page.getByTestId("lend-share").inputValue()).toBe("40");
 });
 
+it("computes on half of the cores unless its owner says otherwise", async () => {
+  const tab = await open("/lend");
+  const { page } = tab;
+  const threads = async () => (await coordinator.status()).volunteers.map((one) => one.threads);
+  await page.addInitScript(() => {
+    Object.defineProperty(navigator, "hardwareConcurrency", { value: 4 });
+  });
+  await page.reload();
+  expect(await page.getByTestId("lend-threads").inputValue()).toBe("2");
+  await start(page);
+  await tab.untilState("ready");
+  expect(await threads()).toEqual([2]);
+  await page.getByTestId("lend-stop").click();
+  await expect.poll(volunteers).toBe(0);
+  await page.getByTestId("lend-threads").selectOption("3");
+  await page.reload();
+  expect(await page.getByTestId("lend-threads").inputValue()).toBe("3");
+  await start(page);
+  await tab.untilState("ready");
+  expect(await threads()).toEqual([3]);
+});
+
 it("leaves in the middle of an answer, which others finish unchanged", async () => {
   const both = [await open("/lend?auto=1"), await open("/lend?auto=1")];
   const areReady = (status: Status): boolean =>

@@ -41,10 +41,9 @@ void MultiplyTileScalar(const BlockMatrix& weight, size_t tile, const BlockRows&
     for (size_t column = 0; column < kTileColumns; ++column) {
       float sum = 0;
       for (size_t b = 0; b < weight.blocks(); ++b) {
-        const int32_t dot =
-            DotOfBlock(weight, tile, b, column, rows.Codes(first_row + r) + b * kBlockValues);
+        const int32_t dot = DotOfBlock(weight, tile, b, column, rows.Row(first_row + r)[b].codes);
         const float scale = F16ToF32(weight.Scales(tile)[b * kTileColumns + column]);
-        sum += static_cast<float>(dot) * (scale * rows.Scales(first_row + r)[b]);
+        sum += static_cast<float>(dot) * (scale * rows.Row(first_row + r)[b].scale);
       }
       out[r * out_stride + column] = sum;
     }

@@ -16,11 +16,13 @@ namespace shoal::engine {
 namespace {
 
 // What both share: four columns of floats, and codes as signed bytes. Nibbles are so already; of a
-// byte's code the highest bit is turned, which takes 128 from it, and Finish gives it back: what is
-// subtracted later is 128 times the sum of the row's codes.
+// byte's code the highest bit is turned, which takes 128 from it, and Finish gives it back: what
+// Start takes off is 128 times the sum of the row's codes.
 struct Floats {
   static constexpr size_t kColumns = 4;
   static constexpr size_t kRowsMax = 4;
+  static constexpr size_t kGroupsAtOnce = 8;
+  static constexpr size_t Vectors(BlockFormat, size_t rows) { return rows >= 4 ? 1 : 4 / rows; }
   using Code = int8_t;
   using I = int32x4_t;
   using F = float32x4_t;
@@ -46,9 +48,8 @@ struct Floats {
   static F Scales(const uint16_t* scales) {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(scales)));
   }
-  static F Add(F sum, I dot, int32_t offset, F scales, float scale) {
-    const F exact = vcvtq_f32_s32(vsubq_s32(dot, vdupq_n_s32(offset)));
-    return vaddq_f32(sum, vmulq_f32(exact, vmulq_n_f32(scales, scale)));
+  static F Add(F sum, I dot, F scales, float scale) {
+    return vaddq_f32(sum, vmulq_f32(vcvtq_f32_s32(dot), vmulq_n_f32(scales, scale)));
   }
   static void Store(float* out, F values) { vst1q_f32(out, values); }
 };
@@ -63,11 +64,22 @@ namespace neon {
 // A code of eight bits is multiplied in nibbles, whose products stay under 2 * 15 * 127.
 struct Isa : Floats {
   struct Acc4 {
-    int32x4_t first = vdupq_n_s32(0), last = vdupq_n_s32(0);  // Columns 0 and 1, 2 and 3.
+    int32x4_t first, last;  // Columns 0 and 1, 2 and 3.
   };
   struct Acc8 {
     Acc4 low, high;
   };
+
+  // In one of the two sums of every column.
+  static void Start(Acc4& acc, int32_t sum) {
+    acc.first = acc.last =
+        vreinterpretq_s32_u64(vdupq_n_u64(static_cast<uint64_t>(static_cast<uint32_t>(sum))));
+  }
+  static void Start(Acc4& acc, const RowBlock& row) { Start(acc, -8 * row.sum()); }
+  static void Start(Acc8& acc, const RowBlock& row) {
+    Start(acc.low, -128 * row.sum());
+    Start(acc.high, 0);
+  }
 
   static void AddProducts(Acc4& acc, int8x16_t w, int8x16_t a) {
     acc.first = vpadalq_s16(acc.first, vmull_s8(vget_low_s8(w), vget_low_s8(a)));
@@ -105,12 +117,21 @@ namespace neon_dot {
 struct Isa : Floats {
   // Two chains, since a sum takes several cycles.
   struct Acc4 {
-    int32x4_t a = vdupq_n_s32(0), b = vdupq_n_s32(0);
+    int32x4_t a, b;
   };
   // Of codes less 128, and of what that leaves out.
   struct Acc8 {
-    int32x4_t signed_dot = vdupq_n_s32(0), left_out = vdupq_n_s32(0);
+    int32x4_t signed_dot, left_out;
   };
+
+  static void Start(Acc4& acc, const RowBlock& row) {
+    acc.a = vdupq_n_s32(-8 * row.sum());
+    acc.b = vdupq_n_s32(0);
+  }
+  static void Start(Acc8& acc, const RowBlock& row) {
+    acc.signed_dot = vdupq_n_s32(-128 * row.sum());
+    acc.left_out = vdupq_n_s32(0);
+  }
 
   static void Dot(Acc4& acc, const Q4& w, const int8_t* eight) {
     acc.a = vdotq_s32(acc.a, w.low, Splat(eight));

@@ -100,18 +100,20 @@ TEST(BlockRows, RoundsToTheNearestCodeOfTheBlock) {
   Serial serial;
   BlockRows rows;
   rows.Assign(x.data(), 1, 70, serial);
-  EXPECT_EQ(rows.Codes(0)[0], 127);
-  EXPECT_EQ(rows.Codes(0)[1], -127);
-  EXPECT_EQ(rows.Scales(0)[1], 0);
+  EXPECT_EQ(rows.Row(0)[0].codes[0], 127);
+  EXPECT_EQ(rows.Row(0)[0].codes[1], -127);
+  EXPECT_EQ(rows.Row(0)[1].scale, 0);
   for (size_t b = 0; b < 3; ++b) {
-    int32_t sum = 0;
+    const RowBlock& block = rows.Row(0)[b];
+    int32_t sums[2] = {};
     for (size_t i = 0; i < 32; ++i) {
       const float exact = b * 32 + i < 70 ? x[b * 32 + i] : 0;
-      EXPECT_NEAR(float(rows.Codes(0)[b * 32 + i]) * rows.Scales(0)[b], exact,
-                  rows.Scales(0)[b] * 0.50001f);
-      sum += rows.Codes(0)[b * 32 + i];
+      EXPECT_NEAR(float(block.codes[i]) * block.scale, exact, block.scale * 0.50001f);
+      sums[i % 4 / 2] += block.codes[i];
     }
-    EXPECT_EQ(rows.Sums(0)[b], sum);
+    EXPECT_EQ(block.halves[0], sums[0]);
+    EXPECT_EQ(block.halves[1], sums[1]);
+    EXPECT_EQ(block.sum(), sums[0] + sums[1]);
   }
 }
 
@@ -133,7 +135,7 @@ TEST(BlockKernels, ScalarIsTheProductWithinHalfAStep) {
           for (size_t i = 0; i < size.k; ++i) {
             const double w = random.floats[c * size.k + i];
             sum += w * x[r * size.k + i];
-            bound += std::abs(w) * rows.Scales(r)[i / 32] * 0.50001;
+            bound += std::abs(w) * rows.Row(r)[i / 32].scale * 0.50001;
           }
           ASSERT_NEAR(out[r * size.n + c], sum, bound + 1e-3);
         }

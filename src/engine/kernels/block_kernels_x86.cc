@@ -25,6 +25,8 @@ namespace avx2 {
 struct Isa {
   static constexpr size_t kColumns = 8;
   static constexpr size_t kRowsMax = 4;
+  static constexpr size_t kGroupsAtOnce = 8;
+  static constexpr size_t Vectors(BlockFormat, size_t rows) { return rows == 1 ? 2 : 1; }
   using Code = int8_t;
   using I = __m256i;
   using F = __m256;
@@ -33,11 +35,23 @@ struct Isa {
   };
   using Q8 = Q4;
   struct Acc4 {
-    __m256i sums{};  // 16 bits each.
+    __m256i sums;  // 16 bits each.
   };
   struct Acc8 {
-    __m256i low{}, high{};
+    __m256i low, high;
   };
+
+  // Less 8 times the codes: sums of halves stay in 16 bits, for (nibble - 8) * code does.
+  static __m256i Start(const RowBlock& row) {
+    int32_t halves;
+    std::memcpy(&halves, row.halves, sizeof halves);
+    return _mm256_mullo_epi16(_mm256_set1_epi32(halves), _mm256_set1_epi16(-8));
+  }
+  static void Start(Acc4& acc, const RowBlock& row) { acc.sums = Start(row); }
+  static void Start(Acc8& acc, const RowBlock& row) {
+    acc.low = _mm256_setzero_si256();
+    acc.high = Start(row);
+  }
 
   static Q4 UnpackQ4(const uint8_t* codes) {
     const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
@@ -68,9 +82,9 @@ struct Isa {
   static F Scales(const uint16_t* scales) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales)));
   }
-  static F Add(F sum, I dot, int32_t offset, F scales, float scale) {
-    const F exact = _mm256_cvtepi32_ps(_mm256_sub_epi32(dot, _mm256_set1_epi32(offset)));
-    return _mm256_add_ps(sum, _mm256_mul_ps(exact, _mm256_mul_ps(scales, _mm256_set1_ps(scale))));
+  static F Add(F sum, I dot, F scales, float scale) {
+    const F factor = _mm256_mul_ps(scales, _mm256_set1_ps(scale));
+    return _mm256_add_ps(sum, _mm256_mul_ps(_mm256_cvtepi32_ps(dot), factor));
   }
   static void Store(float* out, F values) { _mm256_storeu_ps(out, values); }
 };
@@ -94,6 +108,8 @@ namespace avx512 {
 struct Isa {
   static constexpr size_t kColumns = 16;
   static constexpr size_t kRowsMax = 8;
+  static constexpr size_t kGroupsAtOnce = 8;
+  static constexpr size_t Vectors(BlockFormat, size_t) { return 1; }
   using Code = int8_t;
   using I = __m512i;
   using F = __m512;
@@ -104,10 +120,18 @@ struct Isa {
     __m512i codes;
   };
   // Two chains, since a sum takes four cycles.
-  struct Acc4 {
-    __m512i a{}, b{};
+  struct Sums {
+    __m512i a, b;
   };
-  using Acc8 = Acc4;
+  struct Acc4 : Sums {};
+  struct Acc8 : Sums {};
+
+  static void Start(Sums& acc, int32_t sum) {
+    acc.a = _mm512_set1_epi32(sum);
+    acc.b = _mm512_setzero_si512();
+  }
+  static void Start(Acc4& acc, const RowBlock& row) { Start(acc, -8 * row.sum()); }
+  static void Start(Acc8& acc, const RowBlock& row) { Start(acc, -128 * row.sum()); }
 
   static Q4 UnpackQ4(const uint8_t* codes) {
     const __m512i v = _mm512_loadu_si512(codes);
@@ -128,14 +152,14 @@ struct Isa {
     __m512i& sums = group % 2 == 0 ? acc.a : acc.b;
     sums = _mm512_dpbusd_epi32(sums, w.codes, Splat(block + group * 4));
   }
-  static I Finish(const Acc4& acc) { return _mm512_add_epi32(acc.a, acc.b); }
+  static I Finish(const Sums& acc) { return _mm512_add_epi32(acc.a, acc.b); }
   static F Zero() { return _mm512_setzero_ps(); }
   static F Scales(const uint16_t* scales) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales)));
   }
-  static F Add(F sum, I dot, int32_t offset, F scales, float scale) {
-    const F exact = _mm512_cvtepi32_ps(_mm512_sub_epi32(dot, _mm512_set1_epi32(offset)));
-    return _mm512_add_ps(sum, _mm512_mul_ps(exact, _mm512_mul_ps(scales, _mm512_set1_ps(scale))));
+  static F Add(F sum, I dot, F scales, float scale) {
+    const F factor = _mm512_mul_ps(scales, _mm512_set1_ps(scale));
+    return _mm512_add_ps(sum, _mm512_mul_ps(_mm512_cvtepi32_ps(dot), factor));
   }
   static void Store(float* out, F values) { _mm512_storeu_ps(out, values); }
 };

@@ -10,15 +10,20 @@ namespace {
 
 constexpr float kSmallest = 1e-30f;
 
+#if defined(__wasm_simd128__) && !defined(__wasm_relaxed_simd__)
+constexpr bool kWidens = true;
+#else
+constexpr bool kWidens = false;
+#endif
+
 }  // namespace
 
-float QuantizeBlock(const float* x, int8_t* codes, int32_t& sum) {
+float QuantizeBlock(const float* x, int8_t* codes) {
   float largest = 0;
   for (size_t i = 0; i < kBlockValues; ++i) {
     const float magnitude = x[i] < 0 ? -x[i] : x[i];
     largest = magnitude > largest ? magnitude : largest;
   }
-  sum = 0;
   if (!(largest >= kSmallest)) {
     std::memset(codes, 0, kBlockValues);
     return 0;
@@ -30,25 +35,21 @@ float QuantizeBlock(const float* x, int8_t* codes, int32_t& sum) {
     const int32_t code =
         std::bit_cast<int32_t>(x[i] * inverse + kRounder) - std::bit_cast<int32_t>(kRounder);
     codes[i] = static_cast<int8_t>(code);
-    sum += code;
   }
   return largest / 127.0f;
 }
 
 uint64_t BlockRows::BytesPerRow(size_t k) {
-  const uint64_t values = BlocksPerRow(k) * kBlockValues;
-  return values * (kWidens ? 3 : 1) + BlocksPerRow(k) * (sizeof(float) + sizeof(int32_t));
+  const uint64_t wide_bytes = kWidens ? kBlockValues * sizeof(int16_t) : 0;
+  return BlocksPerRow(k) * (sizeof(RowBlock) + wide_bytes);
 }
 
 void BlockRows::Assign(const float* x, size_t rows, size_t k, Parallel& parallel) {
   rows_ = rows;
   blocks_ = BlocksPerRow(k);
-  const size_t values = rows * blocks_ * kBlockValues;
-  if (codes_.size() < values) codes_.resize(values);
-  if (kWidens && wide_.size() < values) wide_.resize(values);
-  if (scales_.size() < rows * blocks_) {
-    scales_.resize(rows * blocks_);
-    sums_.resize(rows * blocks_);
+  if (data_.size() < rows * blocks_) data_.resize(rows * blocks_);
+  if (kWidens && wide_.size() < rows * blocks_ * kBlockValues) {
+    wide_.resize(rows * blocks_ * kBlockValues);
   }
   if (rows == 1) {
     AssignRow(x, 0, k);
@@ -58,19 +59,23 @@ void BlockRows::Assign(const float* x, size_t rows, size_t k, Parallel& parallel
 }
 
 void BlockRows::AssignRow(const float* x, size_t row, size_t k) {
-  int8_t* codes = codes_.data() + row * blocks_ * kBlockValues;
-  for (size_t block = 0; block < blocks_; ++block, codes += kBlockValues) {
-    const float* values = x + block * kBlockValues;
+  for (size_t b = 0; b < blocks_; ++b) {
+    const float* values = x + b * kBlockValues;
     float filled[kBlockValues] = {};
-    if ((block + 1) * kBlockValues > k) {
-      std::copy_n(values, k - block * kBlockValues, filled);
+    if ((b + 1) * kBlockValues > k) {
+      std::copy_n(values, k - b * kBlockValues, filled);
       values = filled;
     }
-    const size_t at = row * blocks_ + block;
-    scales_[at] = QuantizeBlock(values, codes, sums_[at]);
+    RowBlock& block = data_[row * blocks_ + b];
+    block.scale = QuantizeBlock(values, block.codes);
+    int32_t halves[2] = {};
+    for (size_t i = 0; i < kBlockValues; ++i) halves[i % 4 / 2] += block.codes[i];
+    for (size_t half = 0; half < 2; ++half) block.halves[half] = static_cast<int16_t>(halves[half]);
     if constexpr (kWidens) {
-      int16_t* const wide = wide_.data() + at * kBlockValues;
-      for (size_t i = 0; i < kBlockValues; ++i) wide[i] = codes[i / 8 * 8 + i % 4 * 2 + i % 8 / 4];
+      int16_t* const wide = wide_.data() + (row * blocks_ + b) * kBlockValues;
+      for (size_t i = 0; i < kBlockValues; ++i) {
+        wide[i] = block.codes[i / 8 * 8 + i % 4 * 2 + i % 8 / 4];
+      }
     }
   }
 }

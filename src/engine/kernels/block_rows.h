@@ -14,8 +14,18 @@
 
 namespace shoal::engine {
 
-// One block: x [kBlockValues] to codes; its scale. The sum of the codes goes to `sum`.
-float QuantizeBlock(const float* x, int8_t* codes, int32_t& sum);
+// One block: x [kBlockValues] to codes; its scale.
+float QuantizeBlock(const float* x, int8_t* codes);
+
+// A block of a row, with all that a kernel wants of it at one address.
+struct RowBlock {
+  int8_t codes[kBlockValues];
+  float scale;
+  // Sums of codes: of the first two and of the last two in every four.
+  int16_t halves[2];
+
+  int32_t sum() const { return halves[0] + halves[1]; }
+};
 
 class BlockRows {
  public:
@@ -24,33 +34,22 @@ class BlockRows {
 
   size_t rows() const { return rows_; }
   size_t blocks() const { return blocks_; }
-  // Of one row, [blocks][kBlockValues].
-  const int8_t* Codes(size_t row) const { return codes_.data() + row * blocks_ * kBlockValues; }
-  // The same as 16-bit numbers, every eight of them in the order 0 2 4 6 1 3 5 7: only where
-  // kWidens.
+  // Of one row, [blocks].
+  const RowBlock* Row(size_t row) const { return data_.data() + row * blocks_; }
+  // The codes of one row as 16-bit numbers [blocks][kBlockValues], every eight of them in the order
+  // 0 2 4 6 1 3 5 7: only in WebAssembly without relaxed SIMD.
   const int16_t* WideCodes(size_t row) const { return wide_.data() + row * blocks_ * kBlockValues; }
-  const float* Scales(size_t row) const { return scales_.data() + row * blocks_; }
-  // Of each block the sum of its codes.
-  const int32_t* Sums(size_t row) const { return sums_.data() + row * blocks_; }
 
   // Bytes that one row of k values takes here.
   static uint64_t BytesPerRow(size_t k);
-
-#if defined(__wasm_simd128__) && !defined(__wasm_relaxed_simd__)
-  static constexpr bool kWidens = true;
-#else
-  static constexpr bool kWidens = false;
-#endif
 
  private:
   void AssignRow(const float* x, size_t row, size_t k);
 
   size_t rows_ = 0;
   size_t blocks_ = 0;
-  std::vector<int8_t> codes_;
+  std::vector<RowBlock> data_;
   std::vector<int16_t> wide_;
-  std::vector<float> scales_;
-  std::vector<int32_t> sums_;
 };
 
 }  // namespace shoal::engine

@@ -20,8 +20,7 @@ void StoreQ8(std::span<const float> values, uint8_t* row) {
     float filled[kKvBlock] = {};
     const size_t from = block * kKvBlock;
     std::copy_n(values.data() + from, std::min(kKvBlock, values.size() - from), filled);
-    int32_t sum = 0;
-    scales[block] = QuantizeBlock(filled, codes + from, sum);
+    scales[block] = QuantizeBlock(filled, codes + from);
   }
 }
 

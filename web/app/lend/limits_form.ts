@@ -3,6 +3,7 @@
 import { readLimits, timeShareMin, type Limits } from "../../volunteer/limits.ts";
 import { byId, el } from "../common/dom.ts";
 import { formatSize, parseSize } from "../common/size.ts";
+import { threadsDefault } from "./threads.ts";
 
 const memorySizes = ["128M", "192M", "256M", "384M", "512M", "768M", "1G", "1.5G", "2G", "3G"].map(
   (text) => parseSize(text)!,
@@ -20,6 +21,7 @@ export class LimitsForm {
   readonly #memory = byId("memory", HTMLInputElement);
   readonly #share = byId("share", HTMLInputElement);
   readonly #data = byId("data", HTMLSelectElement);
+  readonly #threads = byId("threads", HTMLSelectElement);
   readonly #from = byId("from", HTMLInputElement);
   readonly #to = byId("to", HTMLInputElement);
   readonly #hours = byId("hours", HTMLInputElement);
@@ -28,7 +30,12 @@ export class LimitsForm {
   readonly #unmetered = byId("only-unmetered", HTMLInputElement);
   readonly #sizes: number[];
 
-  constructor(storage: Storage | undefined, memoryBytes: number, events: LimitsFormEvents) {
+  constructor(
+    storage: Storage | undefined,
+    memoryBytes: number,
+    threadsOffered: number,
+    events: LimitsFormEvents,
+  ) {
     this.#storage = storage;
     this.#events = events;
     this.#sizes = [...new Set([...memorySizes, memoryBytes])].sort((a, b) => a - b);
@@ -37,8 +44,13 @@ export class LimitsForm {
       el("option", { value: "Infinity" }, "No limit"),
       ...dataChoices.map((bytes) => el("option", { value: bytes }, `${formatSize(bytes)} a day`)),
     );
-    const kept = this.#keptMemory();
-    this.memoryBytes = kept ?? memoryBytes;
+    for (let count = 1; count <= threadsOffered; ++count) {
+      const noun = count === 1 ? "core" : "cores";
+      this.#threads.append(el("option", { value: count }, `${count} ${noun}`));
+    }
+    byId("threads-row", HTMLElement).hidden = threadsOffered === 1;
+    this.memoryBytes = this.#keptMemory() ?? memoryBytes;
+    this.#threads.value = String(this.#keptThreads() ?? threadsDefault(threadsOffered));
     this.#fill(this.#kept());
     byId("limits", HTMLElement).addEventListener("input", () => this.#onInput());
     this.#describe();
@@ -58,9 +70,14 @@ export class LimitsForm {
     this.#describe();
   }
 
-  // Memory is lent as a whole: another amount needs another start.
+  get threads(): number {
+    return Number(this.#threads.value);
+  }
+
+  // Memory and threads are lent as a whole: another amount needs another start.
   set isRunning(isRunning: boolean) {
     this.#memory.disabled = isRunning;
+    this.#threads.disabled = isRunning;
     byId("memory-note", HTMLElement).hidden = !isRunning;
   }
 
@@ -93,7 +110,10 @@ export class LimitsForm {
       const limits = this.read();
       // JSON has no Infinity.
       const data = Number.isFinite(limits.dataBytesPerDay) ? limits.dataBytesPerDay : null;
-      const kept = { ...limits, dataBytesPerDay: data, memoryBytes: this.memoryBytes };
+      const kept = {
+        ...{ ...limits, dataBytesPerDay: data },
+        ...{ memoryBytes: this.memoryBytes, threads: this.threads },
+      };
       this.#storage?.setItem(storageKey, JSON.stringify(kept));
     } catch {
       // Full or forbidden: they hold for this visit.
@@ -145,5 +165,11 @@ export class LimitsForm {
   #keptMemory(): number | undefined {
     const bytes = (this.#readStorage() as { memoryBytes?: unknown } | null)?.memoryBytes;
     return typeof bytes === "number" && this.#sizes.includes(bytes) ? bytes : undefined;
+  }
+
+  #keptThreads(): number | undefined {
+    const threads = (this.#readStorage() as { threads?: unknown } | null)?.threads;
+    const isOffered = [...this.#threads.options].some(({ value }) => value === String(threads));
+    return typeof threads === "number" && isOffered ? threads : undefined;
   }
 }

@@ -14,6 +14,7 @@ import { clearPieces, showMachine, showStorage } from "./machine.ts";
 import { memoryDefault, readLendRequest, type LendRequest } from "./request.ts";
 import { SurroundingsWatch } from "./surroundings.ts";
 import { Tally } from "./tally.ts";
+import { threadsOffered } from "./threads.ts";
 import { LendView } from "./view.ts";
 
 const lookEveryMs = 15_000;
@@ -50,9 +51,12 @@ function readRequest(): LendRequest | undefined {
 
 const request = readRequest();
 const named = new URLSearchParams(location.search).has("memory");
-const form = new LimitsForm(storage, request?.memoryBytes ?? memoryDefault, {
-  onLimits: (limits) => lender.setLimits(limits),
-});
+const form = new LimitsForm(
+  storage,
+  request?.memoryBytes ?? memoryDefault,
+  threadsOffered(navigator.hardwareConcurrency ?? 1, crossOriginIsolated),
+  { onLimits: (limits) => lender.setLimits(limits) },
+);
 if (named && request !== undefined) form.memoryBytes = request.memoryBytes;
 
 const lender = new Lender(
@@ -81,7 +85,7 @@ function startVolunteer(onEnded: (refused: boolean) => void): Lendable {
     {
       url: location.origin,
       executor,
-      threads,
+      threads: threads ?? form.threads,
       joinSecret,
       memoryBytes: form.memoryBytes,
       timeShare,

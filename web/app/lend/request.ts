@@ -13,7 +13,8 @@ export interface LendRequest {
   // The fastest when undefined.
   executor: ExecutorName | undefined;
   memoryBytes: number;
-  threads: number;
+  // What the form says when undefined.
+  threads: number | undefined;
   joinSecret: string;
 }
 
@@ -39,8 +40,9 @@ export function readLendRequest(url: URL): LendRequest {
   if (memoryBytes === undefined || memoryBytes < memoryMin) {
     throw new Error(`“${memory}” is no memory size; write 512M or 2G, at least 16M.`);
   }
-  const threads = Number(query.get("threads") ?? "1");
-  if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
+  const named = query.get("threads");
+  const threads = named === null ? undefined : Number(named);
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 64)) {
     throw new Error("threads is a number from 1 to 64.");
   }
   return {

@@ -6,17 +6,18 @@ const read = (text: string) => readLendRequest(new URL(text));
 
 describe("readLendRequest", () => {
   it("starts by itself on loopback only", () => {
-    const query = "/lend?auto=1&executor=ort-wasm&memory=512M";
+    const query = "/lend?auto=1&executor=ort-wasm&memory=512M&threads=3";
     expect(read(`http://127.0.0.1:9${query}`)).toEqual({
       auto: true,
       executor: "ort-wasm",
       memoryBytes: 512 * 1024 ** 2,
-      threads: 1,
+      threads: 3,
       joinSecret: "",
     });
     expect(read(`https://shoal.example${query}`).auto).toBe(false);
     expect(read(`https://shoal.example${query}#secret=s`).joinSecret).toBe("s");
     expect(read("http://127.0.0.1/lend").auto).toBe(false);
+    expect(read("http://127.0.0.1/lend").threads).toBeUndefined();
   });
 
   it.each([

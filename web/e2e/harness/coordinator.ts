@@ -21,6 +21,7 @@ export interface Status {
     memory_bytes: number;
     tokens_done: number;
     expert_groups: number;
+    threads: number;
     state?: string;
     // What its steps are expected to cost.
     step?: { fixed_ms: number; gb_per_s: number; gflops: number };
