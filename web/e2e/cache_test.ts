@@ -1,11 +1,11 @@
-// What a tab has fetched stays on the machine: visits after the first cost nothing, interrupted
-// downloads go on, and damage is found. The stage has one file more than its graph needs, so that
-// one has several chunks.
+// What a tab has fetched stays on the machine, in the origin's file system or, where there is none,
+// in the Cache API: visits after the first cost nothing, interrupted downloads go on, and damage is
+// found. The stage has one file more than its graph needs, so that one has several chunks.
 
-import type { BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { chunkBytes } from "../volunteer/blobs.ts";
 import { testCore } from "../volunteer/testing/frames.ts";
@@ -109,6 +109,48 @@ it("finds a damaged chunk and fetches it again, alone", async () => {
   expect(await completeVisit()).toBe(chunkBytes);
   expect(coordinator.served.length).toBe(1);
   expect(await completeVisit()).toBe(0);
+});
+
+describe("without a file system of the origin", () => {
+  const flag = "--disable-blink-features=FileSystemAccessOriginPrivate";
+  let other: Browser;
+
+  beforeAll(async () => void (other = await openBrowser([flag])));
+  beforeEach(async () => {
+    await context.close();
+    context = await other.newContext();
+  });
+  afterAll(async () => await other.close());
+
+  // In the page as in the Workers.
+  async function inPage<T>(ask: () => Promise<T>): Promise<T> {
+    const page = await context.newPage();
+    await page.goto(`${coordinator.url}/lend`);
+    expect(await page.evaluate(() => "getDirectory" in StorageManager.prototype)).toBe(false);
+    const answer = await page.evaluate(ask);
+    await page.close();
+    return answer;
+  }
+
+  it("fetches nothing on the second visit, and a damaged chunk again, alone", async () => {
+    expect(await completeVisit()).toBeGreaterThan(bigBytes);
+    expect(await completeVisit()).toBe(0);
+    const damaged = await inPage(async () => {
+      const cache = await caches.open("shoal-blobs");
+      for (const { url } of await cache.keys()) {
+        if (!url.endsWith("/1")) continue;
+        const bytes = new Uint8Array(await (await cache.match(url))!.arrayBuffer());
+        bytes[77]! ^= 1;
+        await cache.put(url, new Response(bytes));
+        return bytes.length;
+      }
+      return 0;
+    });
+    expect(damaged).toBe(chunkBytes);
+    expect(await completeVisit()).toBe(chunkBytes);
+    expect(coordinator.served.length).toBe(1);
+    expect(await completeVisit()).toBe(0);
+  });
 });
 
 // Whether this many chunks are in the storage, whole.
