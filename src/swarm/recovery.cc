@@ -97,7 +97,10 @@ void Swarm::StartHop(SessionId id, Session& session, const PrefixMatch& match, N
   const uint32_t copied = std::min(match.HeldAt(node), live);
   const bool copies = copied > std::min(lease.held, live);
   const uint32_t keep = copies ? 0 : std::min(lease.held, live);
-  lease.held = std::max(keep, copies ? copied : 0);
+  // A copy is made in its turn, and not at all once another route has been opened: it counts when
+  // something computed on it has come back.
+  const uint32_t there = copies ? copied : keep;
+  lease.held = keep;
   out.push_back(SendBody{node, wire::Open{.session = id,
                                           .epoch = session.epoch,
                                           .generation = volunteer.generation,
@@ -115,11 +118,11 @@ void Swarm::StartHop(SessionId id, Session& session, const PrefixMatch& match, N
   session.route.push_back({.node = node,
                            .span = volunteer.span,
                            .passed = live,
-                           .replay_next = lease.held,
+                           .replay_next = there,
                            .replay_to = live});
   Hop& hop = session.route.back();
   if (hop.is_behind()) StartImport(id, session, hop, out);
-  stage = {.node = node, .span = volunteer.span, .kept = keep, .copied = hop.replay_next - keep};
+  stage = {.node = node, .span = volunteer.span, .kept = keep, .copied = there - keep};
 }
 
 // Inputs from the live position on come again; those of cuts that are no more are of no use.
