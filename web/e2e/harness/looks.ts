@@ -1,5 +1,6 @@
-// How a page looks in every state: at two widths, light and dark; each is searched by axe-core, and
-// its picture is kept in build/screens for somebody to look at.
+// How a page looks in every state, narrow and wide, light and dark: each of the four once, in
+// SHOAL_TESTS=full each with each. Every sight is searched by axe-core, and its picture is kept in
+// build/screens for somebody to look at.
 
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -8,8 +9,12 @@ import { expect } from "vitest";
 
 import { root } from "./paths.ts";
 
-export const widths = [390, 1280] as const;
-export const schemes = ["light", "dark"] as const;
+const full = process.env["SHOAL_TESTS"] === "full";
+const sights = [
+  [390, "light"],
+  [1280, "dark"],
+  ...(full ? ([[390, "dark"], [1280, "light"]] as const) : []),
+] as const;
 export const screens = `${root}build/screens`;
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"));
@@ -50,26 +55,24 @@ export interface Look {
   prepare?(page: Page): Promise<void>;
 }
 
-// Every width and scheme; throws what axe-core found.
+// Every sight; throws what axe-core found.
 export async function lookAt(browser: Browser, { name, url, prepare }: Look): Promise<void> {
   mkdirSync(screens, { recursive: true });
   const found: string[] = [];
-  for (const width of widths) {
-    for (const colorScheme of schemes) {
-      const height = width === 390 ? 844 : 800;
-      const context = await browser.newContext({ viewport: { width, height }, colorScheme });
-      const page = await context.newPage();
-      page.on("pageerror", (error) => found.push(`error: ${error.message}`));
-      try {
-        await page.goto(url);
-        await prepare?.(page);
-        await page.screenshot({ path: `${screens}/${name}-${width}-${colorScheme}.png` });
-        if (await overflows(page)) found.push(`${width}: wider than the screen`);
-        found.push(...(await violations(page)).map((line) => `${width} ${colorScheme}: ${line}`));
-      } finally {
-        // Whatever came of it, the next state finds no tab of this one.
-        await context.close();
-      }
+  for (const [width, colorScheme] of sights) {
+    const height = width === 390 ? 844 : 800;
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+    const page = await context.newPage();
+    page.on("pageerror", (error) => found.push(`error: ${error.message}`));
+    try {
+      await page.goto(url);
+      await prepare?.(page);
+      await page.screenshot({ path: `${screens}/${name}-${width}-${colorScheme}.png` });
+      if (await overflows(page)) found.push(`${width}: wider than the screen`);
+      found.push(...(await violations(page)).map((line) => `${width} ${colorScheme}: ${line}`));
+    } finally {
+      // Whatever came of it, the next state finds no tab of this one.
+      await context.close();
     }
   }
   expect(found, name).toEqual([]);
