@@ -17,10 +17,10 @@ const full = process.env["SHOAL_TESTS"] === "full";
 // are rounded to float16, and onnxruntime computes a float16 model in float16 where stages have
 // float32.
 const kinds = [
-  { kind: "genai", tolerance: 1e-4, exact: true },
-  { kind: "optimum", tolerance: 1e-4, exact: true },
-  { kind: "optimum_qk_norm", tolerance: 1e-4, exact: true },
-  { kind: "gpt2_merged", tolerance: 1e-4, exact: true },
+  { kind: "genai", tolerance: 1e-5, exact: true },
+  { kind: "optimum", tolerance: 1e-5, exact: true },
+  { kind: "optimum_qk_norm", tolerance: 1e-5, exact: true },
+  { kind: "gpt2_merged", tolerance: 1e-5, exact: true },
   { kind: "genai_q4", tolerance: 2e-3, exact: false },
   { kind: "genai_f16", tolerance: 2e-2, exact: false },
 ];

@@ -10,7 +10,7 @@ import { golden } from "./harness/paths.ts";
 import { blockCount, evalLogits, pack, stage } from "./harness/shoal.ts";
 
 // Largest difference over largest reference logit.
-const tolerance = 1e-4;
+const tolerance = 1e-5;
 const full = process.env["SHOAL_TESTS"] === "full";
 
 const kinds = [

@@ -37,7 +37,7 @@ describe.each(variants.map((variant, index) => ({ ...variant, index })))(
 
     it("gives the reference's logits, and greedy ids over cuts", async () => {
       const packed = await pack(name, folder);
-      expect(relativeError(await evalLogits(packed, ids), expected)).toBeLessThan(1e-4);
+      expect(relativeError(await evalLogits(packed, ids), expected)).toBeLessThan(1e-5);
       // Token by token through the caches, over stages.
       const count = 6;
       const greedy = await evalGreedy(packed, ids, count, [1], "f32");
@@ -53,7 +53,7 @@ describe.each(variants.map((variant, index) => ({ ...variant, index })))(
       const packed = await pack(name, folder);
       const pieces = [5, 1, 1, ids.length - 7];
       const logits = await runChain(packed, [1], ids, pieces, ids.length);
-      expect(relativeError(logits, expected)).toBeLessThan(1e-4);
+      expect(relativeError(logits, expected)).toBeLessThan(1e-5);
     });
 
     it.each(["f16", "q8", "q4"] as const)("runs in %s", async (weights) => {
@@ -62,7 +62,7 @@ describe.each(variants.map((variant, index) => ({ ...variant, index })))(
       const error = medianError(exact, expected, ids.length);
       expect(error).toBeLessThan(narrowTolerance[weights]);
       const theirs = await runChain(packed, [1], ids, [ids.length], ids.length);
-      expect(relativeError(theirs, exact)).toBeLessThan(1e-4);
+      expect(relativeError(theirs, exact)).toBeLessThan(1e-5);
     });
   },
 );
