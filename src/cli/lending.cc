@@ -3,12 +3,12 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <random>
 #include <thread>
 
 #include "base/bytes.h"
 #include "base/str_cat.h"
 #include "cli/version.h"
+#include "coordinator/hub/resume_token.h"
 #include "engine/kernels/block_kernels.h"
 #include "model/file.h"
 
@@ -19,7 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMemoryMin = uint64_t{16} << 20;
-constexpr size_t kTokenDigits = 32;
 
 // "Linux x86_64, avx512-vnni": for people.
 std::string Platform() {
@@ -66,17 +65,15 @@ Result<std::string> KeepResumeToken(const fs::path& folder) {
   const fs::path file = folder / "resume-token";
   std::error_code error;
   if (fs::exists(file, error)) {
-    ASSIGN_OR_RETURN(std::string kept, model::ReadFile(file, kTokenDigits));
-    if (kept.size() == kTokenDigits) return kept;
+    ASSIGN_OR_RETURN(std::string kept, model::ReadFile(file, kResumeTokenDigits));
+    if (kept.size() == kResumeTokenDigits) return kept;
   }
   fs::create_directories(folder, error);
   if (!error) fs::permissions(folder, fs::perms::owner_all, error);
   if (error) {
     return Fail(Code::kPermissionDenied, StrCat(folder.string(), ": ", error.message()));
   }
-  std::random_device device;
-  std::string token;
-  while (token.size() < kTokenDigits) token += "0123456789abcdef"[device() % 16];
+  const std::string token = NewResumeToken();
   RETURN_IF_ERROR(model::WriteFileAtomically(file, AsBytes(token)));
   return token;
 }

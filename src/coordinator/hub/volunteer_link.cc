@@ -3,9 +3,9 @@
 #include <spdlog/spdlog.h>
 
 #include <chrono>
-#include <random>
 
 #include "base/str_cat.h"
+#include "coordinator/hub/resume_token.h"
 #include "store/sha256.h"
 
 namespace shoal {
@@ -15,15 +15,6 @@ namespace {
 constexpr size_t kNameBytes = 256;  // Of agent, executor and platform.
 constexpr size_t kMeasures = 64;
 constexpr size_t kCachedBlobs = 1 << 16;
-
-constexpr size_t kTokenDigits = 32;
-
-std::string NewToken() {
-  std::random_device device;
-  std::string token;
-  while (token.size() < kTokenDigits) token += "0123456789abcdef"[device() % 16];
-  return token;
-}
 
 Micros SteadyNow() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -139,10 +130,11 @@ Status VolunteerLink::HandleHello(const wire::Hello& hello) {
                                              : "this swarm is private, and that is not its secret");
   }
   // Whoever brings a token back is known by it; the token itself is nobody else's business.
-  const bool is_token = hello.resume_token.size() == kTokenDigits;
-  const std::string token = is_token ? hello.resume_token : NewToken();
+  const bool is_token = hello.resume_token.size() == kResumeTokenDigits;
+  const std::string token = is_token ? hello.resume_token : NewResumeToken();
   const auto* bytes = reinterpret_cast<const uint8_t*>(token.data());
-  identity_ = store::Hex(store::HashBytes(Bytes(bytes, token.size()))).substr(0, kTokenDigits);
+  identity_ =
+      store::Hex(store::HashBytes(Bytes(bytes, token.size()))).substr(0, kResumeTokenDigits);
   said_hello_ = true;
   agent_ = hello.agent;
   socket_->SetMaxMessageBytes(rules_.frame_bytes_max);

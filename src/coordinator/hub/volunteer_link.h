@@ -62,6 +62,7 @@ class VolunteerLink {
   const std::string& identity() const { return identity_; }
   const std::string& agent() const { return agent_; }
   std::string_view address() const { return socket_->peer_address(); }
+
   // Its work so far, over all its connections that are remembered: rows times the blocks that each
   // went through.
   uint64_t block_rows_done = 0;
