@@ -110,10 +110,8 @@ export class LimitsForm {
       const limits = this.read();
       // JSON has no Infinity.
       const data = Number.isFinite(limits.dataBytesPerDay) ? limits.dataBytesPerDay : null;
-      const kept = {
-        ...{ ...limits, dataBytesPerDay: data },
-        ...{ memoryBytes: this.memoryBytes, threads: this.threads },
-      };
+      const { memoryBytes, threads } = this;
+      const kept = { ...limits, dataBytesPerDay: data, memoryBytes, threads };
       this.#storage?.setItem(storageKey, JSON.stringify(kept));
     } catch {
       // Full or forbidden: they hold for this visit.
