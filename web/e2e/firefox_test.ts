@@ -3,13 +3,14 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 
 import { completeIds } from "./harness/ask.ts";
 import { Coordinator } from "./harness/coordinator.ts";
 import { scratch, storyteller } from "./harness/paths.ts";
+import { removeProfile } from "./harness/profile.ts";
 import { prompts } from "./harness/reference.ts";
 import { evalGreedy, pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
@@ -40,7 +41,7 @@ afterEach(async () => {
   await quit();
   await closeAll(tabs);
   await coordinator.stop();
-  rmSync(profile, { recursive: true, force: true });
+  await removeProfile(profile);
 });
 
 // In a process group of its own, which ends as one.

@@ -3,13 +3,15 @@
 // browsers do to hidden ones.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { WebSocket } from "ws";
 
+import { removeProfile } from "./profile.ts";
 import { withLimit } from "./wait.ts";
 
 const startMs = 30_000;
+const endMs = 30_000;
 
 interface Reply {
   id?: number;
@@ -112,9 +114,9 @@ export class RealWindow {
 
   async close(): Promise<void> {
     const exited = new Promise((resolve) => this.#process.once("exit", resolve));
+    void this.send("Browser.close", {}); // it may end before it answers
+    await withLimit("the browser window to end", endMs, exited);
     this.#socket.close();
-    this.#process.kill();
-    await exited;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+    await removeProfile(this.#profile);
   }
 }
