@@ -72,7 +72,6 @@ it("answers again, edits, and keeps every branch across a reload", async () => {
   await expect.poll(texts).toEqual(["one", "Answer 1 to one", "two", "Answer 2 to two"]);
 
   await page.reload();
-  await page.getByTestId("conversation").click();
   await expect.poll(texts).toEqual(["one", "Answer 1 to one", "two", "Answer 2 to two"]);
   expect(await page.getByTestId("message-versions").count()).toBe(2);
 });
@@ -281,9 +280,10 @@ it("keeps still for those who ask for that", async () => {
 });
 
 it("keeps the end in view while it grows, unless the reader scrolls back", async () => {
-  const lines = "- a line\n".repeat(60);
-  const pieces = lines.match(/[^]{1,90}/g)!.map((text) => ({ text, afterMs: 80 }));
-  server.answering = () => ({ kind: "pieces", pieces: [...pieces, ...pieces, ...pieces] });
+  const text = "- a line\n".repeat(10);
+  const piecesOf = (count: number, afterMs: number) => Array(count).fill({ text, afterMs });
+  // It still grows when the reader has scrolled back, and until it is stopped.
+  server.answering = () => ({ kind: "pieces", pieces: [...piecesOf(8, 80), ...piecesOf(60, 400)] });
   await page.setViewportSize({ width: 390, height: 500 });
   await page.getByTestId("chat-input").fill("long");
   await page.keyboard.press("Enter");

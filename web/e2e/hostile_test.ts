@@ -8,12 +8,12 @@ import { testCore } from "../volunteer/testing/frames.ts";
 import { completeIds } from "./harness/ask.ts";
 import { Coordinator } from "./harness/coordinator.ts";
 import { Liar } from "./harness/liar.ts";
-import { storyteller } from "./harness/paths.ts";
-import { prompts } from "./harness/reference.ts";
+import { storytellerSmall } from "./harness/paths.ts";
+import { smallPrompts } from "./harness/reference.ts";
 import { pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
 
-const prompt = prompts[0]!;
+const prompt = smallPrompts[0]!;
 const memory = 512 * 1024 ** 2;
 
 let core: Core;
@@ -23,7 +23,7 @@ const tabs: Tab[] = [];
 
 beforeAll(async () => {
   core = await testCore();
-  folder = await pack("storyteller", storyteller);
+  folder = await pack("storyteller-7m", storytellerSmall);
 });
 
 afterEach(async () => {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, it } from "vitest";
 import { Coordinator } from "./harness/coordinator.ts";
 import { lookAt } from "./harness/looks.ts";
 import { PageServer } from "./harness/page_server.ts";
-import { storyteller } from "./harness/paths.ts";
+import { storytellerSmall } from "./harness/paths.ts";
 import { pack } from "./harness/shoal.ts";
 import { swarmStatus } from "./harness/statuses.ts";
 import { openBrowser } from "./harness/tabs.ts";
@@ -17,7 +17,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   server = await PageServer.start();
-  coordinator = await Coordinator.start(await pack("storyteller", storyteller));
+  coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall));
   browser = await openBrowser();
 });
 
@@ -51,10 +51,10 @@ it("no coordinator", async () => {
 it("lending", async () => {
   await lookAt(browser, {
     name: "lend-ready",
-    url: `${coordinator.url}/lend?auto=1&executor=ort-wasm`,
+    url: `${coordinator.url}/lend?auto=1&executor=shoal`,
     prepare: async (page) => {
       await page.locator('[data-testid="lend-state"][data-state="ready"]').waitFor();
-      await page.locator('.map-row.own[data-blocks="0,14"]').waitFor();
+      await page.locator('.map-row.own[data-blocks="0,10"]').waitFor();
     },
   });
 });
@@ -62,7 +62,7 @@ it("lending", async () => {
 it("loading", async () => {
   await lookAt(browser, {
     name: "lend-loading",
-    url: `${coordinator.url}/lend?executor=ort-wasm`,
+    url: `${coordinator.url}/lend?executor=shoal`,
     prepare: async (page) => {
       // Half of the pieces come, the others take their time.
       let count = 0;
@@ -82,7 +82,7 @@ it("loading", async () => {
 it("paused, and resting by a limit", async () => {
   await lookAt(browser, {
     name: "lend-paused",
-    url: `${coordinator.url}/lend?auto=1&executor=ort-wasm`,
+    url: `${coordinator.url}/lend?auto=1&executor=shoal`,
     prepare: async (page) => {
       await page.locator('[data-testid="lend-state"][data-state="ready"]').waitFor();
       await page.getByTestId("lend-pause").click();
@@ -94,7 +94,7 @@ it("paused, and resting by a limit", async () => {
 it("a piece that is not there", async () => {
   await lookAt(browser, {
     name: "lend-problem",
-    url: `${coordinator.url}/lend?auto=1&executor=ort-wasm`,
+    url: `${coordinator.url}/lend?auto=1&executor=shoal`,
     prepare: async (page) => {
       await page.context().route("**/blobs/**", (route) => route.fulfill({ status: 404 }));
       await page.reload();

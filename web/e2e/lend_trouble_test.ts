@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
 import { Coordinator } from "./harness/coordinator.ts";
-import { storyteller } from "./harness/paths.ts";
+import { storytellerSmall } from "./harness/paths.ts";
 import { Proxy } from "./harness/proxy.ts";
 import { pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
@@ -14,7 +14,7 @@ let coordinator: Coordinator;
 const tabs: Tab[] = [];
 
 beforeAll(async () => {
-  coordinator = await Coordinator.start(await pack("storyteller", storyteller));
+  coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall));
 });
 
 afterEach(async () => {
@@ -62,9 +62,9 @@ it("storage full: says so, and lends from memory", async () => {
   const tab = await open(coordinator.url, "/lend");
   const { page } = tab;
   const cdp = await page.context().newCDPSession(page);
-  // The pieces have 85 MB.
+  // The pieces have 28 MB.
   const origin = coordinator.url;
-  await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 30 * 1024 * 1024 });
+  await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 10 * 1024 * 1024 });
   await start(page);
   await page.getByTestId("lend-problem").getByText("storage is full").waitFor();
   await tab.untilState("ready");
@@ -72,8 +72,8 @@ it("storage full: says so, and lends from memory", async () => {
 });
 
 it("memory that does not suffice: says so, and lends less at a click", async () => {
-  // WebAssembly gets 60 MB in all.
-  const tab = await open(coordinator.url, "/lend", ["--js-flags=--wasm-max-mem-pages=960"]);
+  // WebAssembly gets 20 MB in all.
+  const tab = await open(coordinator.url, "/lend", ["--js-flags=--wasm-max-mem-pages=320"]);
   const { page } = tab;
   await start(page);
   const problem = page.getByTestId("lend-problem");

@@ -112,7 +112,7 @@ it("streams an answer", async () => {
     "\u00a0",
     " ",
   );
-  expect(facts).toMatch(/tokens\/s . first after .* through 2 tabs/);
+  expect(facts).toMatch(/tokens\/s . first after .* through 2 volunteers/);
   expect(await page.getByTestId("chat-stop").isVisible()).toBe(false);
 });
 

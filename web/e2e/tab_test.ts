@@ -9,8 +9,8 @@ import type { Core, FrameOf, HopType, Open, Step } from "../core/index.ts";
 import { greedy, testCore } from "../volunteer/testing/frames.ts";
 import { FakeCoordinator, type FakeVolunteer } from "./harness/fake_coordinator.ts";
 import { readNpy } from "./harness/npy.ts";
-import { golden, storyteller } from "./harness/paths.ts";
-import { certainSteps, prompts } from "./harness/reference.ts";
+import { golden, storytellerSmall } from "./harness/paths.ts";
+import { certainSteps, smallPrompts } from "./harness/reference.ts";
 import { blockCount, pack, stage } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
 
@@ -90,8 +90,8 @@ describe("the trained model", () => {
     ["one tab", []],
     ["three tabs", [3, 6]],
   ])("tells the reference stories in %s", async (_name, cuts) => {
-    const chain = await openChain(await pack("storyteller", storyteller), cuts);
-    for (const [index, prompt] of prompts.slice(0, 3).entries()) {
+    const chain = await openChain(await pack("storyteller-7m", storytellerSmall), cuts);
+    for (const [index, prompt] of smallPrompts.slice(0, 3).entries()) {
       const session = BigInt(index + 1);
       openSession(chain, session);
       const certain = prompt.greedy_ids.slice(0, certainSteps(prompt));
@@ -104,15 +104,15 @@ describe("the trained model", () => {
   });
 
   it("keeps sessions apart that take turns", async () => {
-    const chain = await openChain(await pack("storyteller", storyteller), [4]);
+    const chain = await openChain(await pack("storyteller-7m", storytellerSmall), [4]);
     const sessions = [1n, 2n, 3n, 4n];
     for (const session of sessions) openSession(chain, session, { hop: "f32" });
     const told = sessions.map((session, index) => {
-      const { prompt_ids: ids, greedy_ids: reference } = prompts[index]!;
+      const { prompt_ids: ids, greedy_ids: reference } = smallPrompts[index]!;
       return tell(chain, session, ids, Math.min(24, reference.length));
     });
     for (const [index, ids] of (await Promise.all(told)).entries()) {
-      expect(ids).toEqual(prompts[index]!.greedy_ids.slice(0, ids.length));
+      expect(ids).toEqual(smallPrompts[index]!.greedy_ids.slice(0, ids.length));
     }
   });
 });

@@ -1,6 +1,6 @@
-// How a page looks in every state, narrow and wide, light and dark: each of the four once, in
-// SHOAL_TESTS=full each with each. Every sight is searched by axe-core, and its picture is kept in
-// build/screens for somebody to look at.
+// How a page looks in every state, narrow and wide, light and dark: each of the four once, the second
+// sight by changing the first; in SHOAL_TESTS=full each with each, anew. Every sight is searched by
+// axe-core, and its picture is kept in build/screens for somebody to look at.
 
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,11 +10,21 @@ import { expect } from "vitest";
 import { root } from "./paths.ts";
 
 const full = process.env["SHOAL_TESTS"] === "full";
-const sights = [
-  [390, "light"],
-  [1280, "dark"],
-  ...(full ? ([[390, "dark"], [1280, "light"]] as const) : []),
-] as const;
+const narrow = { width: 390, height: 844 };
+const wide = { width: 1280, height: 800 };
+
+interface Sight {
+  viewport: { width: number; height: number };
+  colorScheme: "light" | "dark";
+}
+
+const sights: Sight[] = [
+  { viewport: narrow, colorScheme: "light" },
+  { viewport: wide, colorScheme: "dark" },
+];
+if (full) {
+  sights.push({ viewport: narrow, colorScheme: "dark" }, { viewport: wide, colorScheme: "light" });
+}
 export const screens = `${root}build/screens`;
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"));
@@ -59,21 +69,33 @@ export interface Look {
 export async function lookAt(browser: Browser, { name, url, prepare }: Look): Promise<void> {
   mkdirSync(screens, { recursive: true });
   const found: string[] = [];
-  for (const [width, colorScheme] of sights) {
-    const height = width === 390 ? 844 : 800;
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+  const visits = full ? sights.map((sight) => [sight]) : [sights];
+  for (const [first, ...others] of visits) {
+    const { viewport, colorScheme } = first!;
+    const context = await browser.newContext({ viewport, colorScheme });
     const page = await context.newPage();
     page.on("pageerror", (error) => found.push(`error: ${error.message}`));
     try {
       await page.goto(url);
       await prepare?.(page);
-      await page.screenshot({ path: `${screens}/${name}-${width}-${colorScheme}.png` });
-      if (await overflows(page)) found.push(`${width}: wider than the screen`);
-      found.push(...(await violations(page)).map((line) => `${width} ${colorScheme}: ${line}`));
+      found.push(...(await sightOf(page, name, first!)));
+      for (const sight of others) {
+        await page.setViewportSize(sight.viewport);
+        await page.emulateMedia({ colorScheme: sight.colorScheme });
+        found.push(...(await sightOf(page, name, sight)));
+      }
     } finally {
       // Whatever came of it, the next state finds no tab of this one.
       await context.close();
     }
   }
   expect(found, name).toEqual([]);
+}
+
+async function sightOf(page: Page, name: string, sight: Sight): Promise<string[]> {
+  const what = `${sight.viewport.width}-${sight.colorScheme}`;
+  await page.screenshot({ path: `${screens}/${name}-${what}.png` });
+  const found = (await violations(page)).map((line) => `${what}: ${line}`);
+  if (await overflows(page)) found.push(`${what}: wider than the screen`);
+  return found;
 }
