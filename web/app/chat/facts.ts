@@ -17,7 +17,7 @@ export function describeAnswer(facts: AnswerFacts | undefined, ending: Ending | 
     if (tokens > 0) parts.push(plural(tokens, "token"));
     if (tokensPerSecond > 0) parts.push(`${tokensPerSecond.toFixed(1)} tokens/s`);
     if (firstMs > 0) parts.push(`first after ${describeWait(firstMs)}`);
-    if (tabs > 0) parts.push(`through ${plural(tabs, "tab")}`);
+    if (tabs > 0) parts.push(`through ${plural(tabs, "volunteer")}`);
   }
   const how = ending === undefined ? "" : endingWords[ending];
   if (how !== "") parts.push(how);

@@ -108,6 +108,9 @@ function onShow(): void {
   document.title = conversation.title === "" ? "Shoal" : `${conversation.title} \u00b7 Shoal`;
   const hasSystem = conversation.settings.system.trim() !== "";
   byId("system-mark", HTMLElement).hidden = !hasSystem;
+  // So that a page that is loaded again goes on where it was.
+  const hash = conversation.turns.length > 0 ? `#${conversation.id}` : "";
+  if (location.hash !== hash) history.replaceState(null, "", location.pathname + hash);
   showList(heads);
 }
 
@@ -115,7 +118,6 @@ function onShow(): void {
 
 function startNew(): void {
   thread.show(fresh());
-  history.replaceState(null, "", location.pathname);
   drawer.close();
   composer.focus();
 }
@@ -124,7 +126,6 @@ async function choose(id: string): Promise<void> {
   const conversation = await library.load(id);
   if (conversation === undefined) return toast.show("That chat is not here any more.");
   thread.show(conversation);
-  history.replaceState(null, "", `#${id}`);
   drawer.close();
   composer.focus();
 }
