@@ -46,6 +46,14 @@ uint64_t MissingBytes(const std::vector<BlockCost>& blocks, const std::vector<De
   return needed - placed;
 }
 
+bool FitsAnyBlock(const std::vector<BlockCost>& blocks, const Device& device,
+                  const Limits& limits) {
+  for (uint32_t first = 0; first < blocks.size(); ++first) {
+    if (FitEnd(blocks, first, device, limits) > first) return true;
+  }
+  return false;
+}
+
 // can_end[i][first]: devices i.. can hold blocks [first, end), each at least one.
 std::vector<std::vector<bool>> Feasible(const std::vector<BlockCost>& blocks,
                                         const std::vector<Device>& devices, const Limits& limits) {
@@ -143,8 +151,17 @@ Plan Divide(const std::vector<BlockCost>& blocks, std::vector<Device> devices,
     plan.stages = Cut(blocks, chosen, limits);
     if (plan.complete()) return plan;
   }
-  const uint64_t missing = MissingBytes(blocks, devices, limits);
-  if (missing > 0 || plan.missing_devices == 0) plan.missing_bytes = std::max<uint64_t>(missing, 1);
+  plan.missing_bytes = MissingBytes(blocks, devices, limits);
+  if (plan.missing_bytes > 0 || plan.missing_devices > 0) return plan;
+  // Memory enough, but not in the right places: some are too small for any block, or all of them
+  // together for a cut.
+  const auto useful = static_cast<uint32_t>(std::ranges::count_if(
+      devices, [&](const Device& device) { return FitsAnyBlock(blocks, device, limits); }));
+  if (useful < stages_min) {
+    plan.missing_devices = stages_min - useful;
+  } else {
+    plan.missing_bytes = 1;
+  }
   return plan;
 }
 

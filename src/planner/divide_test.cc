@@ -42,6 +42,12 @@ TEST(Divide, SaysWhatIsMissing) {
   EXPECT_FALSE(small.complete());
   EXPECT_EQ(small.missing_devices, 0u);
   EXPECT_EQ(small.missing_bytes, 20u);
+  // Memory enough, but the second cannot hold any block.
+  const Plan tiny =
+      Divide(Uniform(4, 10), {{NodeId{1}, 1000, {}}, {NodeId{2}, 9, {}}}, {.stages_min = 2});
+  EXPECT_FALSE(tiny.complete());
+  EXPECT_EQ(tiny.missing_devices, 1u);
+  EXPECT_EQ(tiny.missing_bytes, 0u);
 }
 
 TEST(Divide, KeepsHoldersInPlace) {
