@@ -97,6 +97,8 @@ export class LendView {
       setText(byId("detail", HTMLElement), why);
       this.#progress.hide();
     }
+    // Until the volunteer says something of itself.
+    if (state.kind === "lending") setText(this.#state, "measuring this browser");
     const isOff = state.kind === "off";
     if (!isOff) byId("status-card", HTMLElement).hidden = false;
     byId("start", HTMLElement).hidden = !isOff;
