@@ -125,10 +125,11 @@ Status Swarm::Availability(Micros) const {
   }
   if (!plan_.complete() || PlanIsShort()) {
     if (plan_.missing_devices > 0 && volunteers_.size() >= stages_min) {
-      return Fail(Code::kUnavailable,
-                  StrCat("the model needs at least ", stages_min, " volunteers that hold a part of ",
-                         "it, and ", stages_min - plan_.missing_devices,
-                         " have lent enough for one; lend more or join from more devices"));
+      return Fail(
+          Code::kUnavailable,
+          StrCat("the model needs at least ", stages_min, " volunteers that hold a part of ",
+                 "it, and ", stages_min - plan_.missing_devices,
+                 " have lent enough for one; lend more or join from more devices"));
     }
     if (plan_.missing_devices > 0 || volunteers_.size() < stages_min) {
       return Fail(Code::kUnavailable,

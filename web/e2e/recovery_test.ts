@@ -23,7 +23,8 @@ let coordinator: Coordinator;
 const tabs: Tab[] = [];
 
 beforeAll(async () => {
-  coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall), "--stages", "3");
+  const folder = await pack("storyteller-7m", storytellerSmall);
+  coordinator = await Coordinator.start(folder, "--stages", "3");
 });
 
 afterEach(async () => await closeAll(tabs));

@@ -1,5 +1,5 @@
 // The executor ort-webgpu in real tabs, on the software adapter, which is slow: beside everything
-// else that computes, also after its GPU process died. SHOAL_TESTS=full: three such tabs, too.
+// else that computes, also when its GPU process died. SHOAL_TESTS=full: three such tabs, too.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { afterEach, beforeAll, expect, it } from "vitest";
@@ -55,7 +55,7 @@ async function untilHeldBy(...executors: string[]): Promise<void> {
   expect(volunteers.map(({ executor }) => executor).sort()).toEqual(executors.sort());
 }
 
-it("gives the reference ids beside tabs on the CPU and a machine, also after the GPU process died", async () => {
+it("answers as the reference beside all others, also when its GPU process died", async () => {
   coordinator = await Coordinator.start(folder, "--stages", "4", ...few);
   // A GPU is thought to be quick, and would get nearly everything.
   await lend("ort-webgpu", "64M");

@@ -2,6 +2,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
+#include <charconv>
 #include <string>
 #include <utility>
 
@@ -206,6 +207,15 @@ json::value OrElse(const json::object& body, std::string_view name, json::value 
   return value == nullptr || value->is_null() ? std::move(otherwise) : *value;
 }
 
+// The shortest number that is this float: what was asked for, 0.7, and not 0.699999988.
+double Shortest(float value) {
+  char text[32];
+  const char* end = std::to_chars(text, text + sizeof text, value).ptr;
+  double shortest = 0;
+  std::from_chars(text, end, shortest);
+  return shortest;
+}
+
 json::object Echo(const json::object& body, const CompletionRequest& request) {
   return {{"instructions", OrElse(body, "instructions", nullptr)},
           {"max_output_tokens", OrElse(body, "max_output_tokens", nullptr)},
@@ -213,11 +223,11 @@ json::object Echo(const json::object& body, const CompletionRequest& request) {
           {"parallel_tool_calls", request.parallel_tool_calls},
           {"previous_response_id", nullptr},
           {"store", false},
-          {"temperature", request.sampling.temperature},
+          {"temperature", Shortest(request.sampling.temperature)},
           {"text", OrElse(body, "text", {{"format", {{"type", "text"}}}})},
           {"tool_choice", OrElse(body, "tool_choice", "auto")},
           {"tools", OrElse(body, "tools", json::array())},
-          {"top_p", request.sampling.top_p},
+          {"top_p", Shortest(request.sampling.top_p)},
           {"truncation", "disabled"},
           {"user", OrElse(body, "user", nullptr)}};
 }

@@ -63,13 +63,14 @@ TEST_F(ResponsesTest, AnswersAString) {
   Script("Once upon a time.");
   const json::value answer =
       CallJson(kResponses, R"({"input": "A story", "instructions": "Be brief.",
-                               "temperature": 0.5, "metadata": {"a": "b"}})");
+                               "temperature": 0.7, "metadata": {"a": "b"}})");
   EXPECT_EQ(answer.at("object"), "response");
   EXPECT_EQ(answer.at("status"), "completed");
   EXPECT_TRUE(answer.at("id").as_string().starts_with("resp_"));
   EXPECT_EQ(answer.at("instructions"), "Be brief.");
   EXPECT_EQ(answer.at("metadata").at("a"), "b");
   EXPECT_EQ(answer.at("store"), false);
+  EXPECT_EQ(answer.at("temperature"), 0.7);
   const json::value& item = answer.at("output").at(0);
   EXPECT_EQ(item.at("type"), "message");
   EXPECT_EQ(item.at("content").at(0).at("text"), "Once upon a time.");
@@ -78,7 +79,7 @@ TEST_F(ResponsesTest, AnswersAString) {
   EXPECT_EQ(answer.at("usage").at("total_tokens"), prompt + Ids("Once upon a time.").size() + 1);
   EXPECT_NE(LastPrompt().find("A story"), std::string::npos);
   EXPECT_NE(LastPrompt().find("Be brief."), std::string::npos);
-  EXPECT_FLOAT_EQ(generator_.started.back().sampling.temperature, 0.5f);
+  EXPECT_FLOAT_EQ(generator_.started.back().sampling.temperature, 0.7f);
   ASSERT_EQ(records_.size(), 1u);
   EXPECT_EQ(records_[0].status, 200);
 }

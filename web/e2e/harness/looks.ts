@@ -1,6 +1,6 @@
-// How a page looks in every state, narrow and wide, light and dark: each of the four once, the second
-// sight by changing the first; in SHOAL_TESTS=full each with each, anew. Every sight is searched by
-// axe-core, and its picture is kept in build/screens for somebody to look at.
+// How a page looks in every state, narrow and wide, light and dark: each of the four once, the
+// second sight by changing the first; in SHOAL_TESTS=full each with each, anew. Every sight is
+// searched by axe-core, and its picture is kept in build/screens for somebody to look at.
 
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
