@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "base/str_cat.h"
+#include "coordinator/grammar/json_numbers.h"
 #include "coordinator/grammar/json_rules.h"
 
 namespace shoal::grammar {
@@ -29,6 +31,34 @@ constexpr size_t kMaxDepth = 64;
 constexpr std::array<std::string_view, 12> kAnnotations = {
     "title",    "description", "default",  "examples",  "$schema", "$id",
     "$comment", "deprecated",  "readOnly", "writeOnly", "$defs",   "definitions"};
+
+// What says something about the values of one type, and nothing about those of others.
+struct TypeKeywords {
+  std::string_view type;
+  std::vector<std::string_view> names;
+};
+const std::vector<TypeKeywords>& KeywordsOfTypes() {
+  static const std::vector<std::string_view> bounds = {"minimum", "maximum", "exclusiveMinimum",
+                                                       "exclusiveMaximum"};
+  static const std::vector<TypeKeywords> all = {
+      {"object", {"properties", "required", "additionalProperties"}},
+      {"array", {"items", "minItems", "maxItems"}},
+      {"string", {"minLength", "maxLength"}},
+      {"number", bounds},
+      {"integer", bounds},
+  };
+  return all;
+}
+
+bool IsForType(std::string_view keyword, std::string_view type) {
+  bool is_known = false;
+  for (const TypeKeywords& one : KeywordsOfTypes()) {
+    if (std::ranges::find(one.names, keyword) == one.names.end()) continue;
+    if (one.type == type) return true;
+    is_known = true;
+  }
+  return !is_known;
+}
 
 std::unexpected<Error> Wrong(const std::string& where, std::string_view what) {
   return Fail(Code::kInvalidArgument, StrCat(where.empty() ? "the schema" : where, " ", what));
@@ -57,6 +87,7 @@ class Compiler {
   Result<Rule> Members(const json::object& schema, const std::string& where, size_t depth);
   Result<Rule> Array(const json::object& schema, const std::string& where, size_t depth);
   Result<Rule> String(const json::object& schema, const std::string& where);
+  Result<Rule> Numeric(bool is_whole, const json::object& schema, const std::string& where);
   Result<Rule> Values(const json::array& values, const std::string& where);
   Result<std::optional<uint32_t>> Count(const json::object& schema, const char* name,
                                         const std::string& where);
@@ -143,8 +174,7 @@ Result<Rule> Compiler::Types(const json::value& types, const json::object& schem
     const std::string_view name = type.get_string();
     json::object own;
     for (const auto& [key, value] : schema) {
-      const bool is_simple = name != "object" && name != "array" && name != "string";
-      if (key == "type" || !is_simple) own[key] = value;
+      if (IsForType(key, name)) own[key] = value;
     }
     ASSIGN_OR_RETURN(const Rule one, OfType(name, own, where, depth + 1));
     grammar_.AddAlternative(rule, {Grammar::Ref(one)});
@@ -157,9 +187,8 @@ Result<Rule> Compiler::OfType(std::string_view type, const json::object& schema,
   if (type == "object") return Object(schema, where, depth);
   if (type == "array") return Array(schema, where, depth);
   if (type == "string") return String(schema, where);
+  if (type == "number" || type == "integer") return Numeric(type == "integer", schema, where);
   RETURN_IF_ERROR(CheckKeywords(schema, where, {"type"}));
-  if (type == "number") return rules_.Number();
-  if (type == "integer") return rules_.Integer();
   if (type == "boolean") return Values({true, false}, where);
   if (type == "null") return Values({nullptr}, where);
   return Wrong(Below(where, "type"), StrCat("is no type: ", type));
@@ -228,6 +257,38 @@ Result<Rule> Compiler::String(const json::object& schema, const std::string& whe
   const Rule body = rules_.Repeat({Grammar::Ref(rules_.Character())}, {}, least.value_or(0), most);
   const Sequence quote = grammar_.Literal("\"");
   return grammar_.NewRule({{quote[0], Grammar::Ref(body), quote[0]}});
+}
+
+Result<Rule> Compiler::Numeric(bool is_whole, const json::object& schema,
+                               const std::string& where) {
+  RETURN_IF_ERROR(CheckKeywords(
+      schema, where, {"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}));
+  Bounds bounds;
+  bool has_bounds = false;
+  // The narrower of the two that may be given for each side.
+  const auto read = [&](const char* name, bool is_least, bool excludes) -> Status {
+    const json::value* value = schema.if_contains(name);
+    if (value == nullptr) return {};
+    json::error_code error;
+    const auto bound = value->to_number<double>(error);
+    if (error || !std::isfinite(bound)) return Wrong(Below(where, name), "must be a number");
+    has_bounds = true;
+    double& known = is_least ? bounds.least : bounds.most;
+    bool& excludes_known = is_least ? bounds.excludes_least : bounds.excludes_most;
+    const bool is_narrower = is_least ? bound > known : bound < known;
+    if (is_narrower) excludes_known = excludes;
+    if (bound == known) excludes_known = excludes_known || excludes;
+    if (is_narrower) known = bound;
+    return {};
+  };
+  RETURN_IF_ERROR(read("minimum", true, false));
+  RETURN_IF_ERROR(read("exclusiveMinimum", true, true));
+  RETURN_IF_ERROR(read("maximum", false, false));
+  RETURN_IF_ERROR(read("exclusiveMaximum", false, true));
+  if (!has_bounds) return is_whole ? rules_.Integer() : rules_.Number();
+  Result<Rule> rule = is_whole ? WholeWithin(bounds, grammar_) : NumberWithin(bounds, grammar_);
+  if (!rule) return Wrong(where, rule.error().detail);
+  return rule;
 }
 
 Result<Rule> Compiler::Array(const json::object& schema, const std::string& where, size_t depth) {

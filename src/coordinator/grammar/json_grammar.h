@@ -5,9 +5,10 @@
 // it names any), numbers have at most 15 digits, and there is little white space.
 //
 // Keywords: type (one or a list), enum, const, anyOf, allOf of one, properties, required,
-// additionalProperties, items, minItems, maxItems, minLength, maxLength, $ref to "#" and
-// "#/$defs/...", $defs, definitions. Annotations (title, description, default, examples, ...) mean
-// nothing here. kUnimplemented for every other keyword, rather than texts that do not fulfil it.
+// additionalProperties, items, minItems, maxItems, minLength, maxLength, minimum, maximum,
+// exclusiveMinimum, exclusiveMaximum, $ref to "#" and "#/$defs/...", $defs, definitions.
+// Annotations (title, description, default, examples, ...) mean nothing here. kUnimplemented for
+// every other keyword, rather than texts that do not fulfil it.
 #pragma once
 
 #include <boost/json/value.hpp>

@@ -102,9 +102,56 @@ TEST(JsonGrammarTest, KnowsAnyObject) {
   EXPECT_FALSE(Takes(grammar, R"({"a"})"));
 }
 
+TEST(JsonGrammarTest, KnowsBoundsOfNumbers) {
+  ExpectTexts(R"({"type": "integer", "minimum": 0, "maximum": 120})", {"0", "9", "10", "99", "120"},
+              {"-0", "-1", "121", "00", "1.0", "200", ""});
+  ExpectTexts(R"({"type": "integer", "exclusiveMinimum": -15, "maximum": -3})", {"-14", "-3", "-9"},
+              {"-15", "-2", "0", "3", "-140"});
+  ExpectTexts(R"({"type": "integer", "minimum": 5})", {"5", "10", "999999999999999"},
+              {"4", "1000000000000000", "-5"});
+  ExpectTexts(R"({"type": "number", "minimum": 0, "maximum": 1})",
+              {"0", "1", "0.5", "0.000001", "1.0", "0.999999", "0.0"},
+              {"1.000001", "-0.1", "-0", "1.1", "0.0000001", "2", ".5", "0."});
+  ExpectTexts(R"({"type": "number", "exclusiveMinimum": -0.25, "exclusiveMaximum": 12.5})",
+              {"-0.249999", "-0.2", "0", "9.75", "12", "12.499999", "-0.1"},
+              {"-0.25", "-0.3", "12.5", "12.51", "13", "-1"});
+  ExpectTexts(R"({"type": ["integer", "string", "null"], "maximum": 3, "maxLength": 1})",
+              {"3", "-7", "\"a\"", "null"}, {"4", "\"ab\""});
+}
+
+// Every text of two digits before and behind the point, against the comparison of numbers.
+TEST(JsonGrammarTest, KeepsToRandomBounds) {
+  std::mt19937 random(7);
+  for (int at = 0; at < 60; ++at) {
+    int least = static_cast<int>(random() % 4000) - 2000;  // Hundredths.
+    int most = least + static_cast<int>(random() % 1500) + 3;
+    const bool excludes_least = random() % 2 == 0;
+    const bool excludes_most = random() % 2 == 0;
+    const bool is_whole = random() % 3 == 0;
+    if (is_whole) {
+      least = least / 100 * 100;
+      most = least + 100 * (3 + static_cast<int>(random() % 12));
+    }
+    const Grammar grammar = OfSchema(
+        StrCat(R"({"type": ")", is_whole ? "integer" : "number", R"(", ")",
+               excludes_least ? "exclusiveMinimum" : "minimum", "\": ", least / 100.0, ", \"",
+               excludes_most ? "exclusiveMaximum" : "maximum", "\": ", most / 100.0, "}"));
+    for (int hundredths = -4000; hundredths <= 4000; ++hundredths) {
+      const int size = std::abs(hundredths);
+      std::string text = StrCat(hundredths < 0 ? "-" : "", size / 100);
+      if (size % 100 != 0) text += StrCat(".", size / 10 % 10);
+      if (size % 10 != 0) text += StrCat(size % 10);
+      const bool is_within = (excludes_least ? hundredths > least : hundredths >= least) &&
+                             (excludes_most ? hundredths < most : hundredths <= most);
+      EXPECT_EQ(Takes(grammar, text), is_within && (!is_whole || size % 100 == 0))
+          << text << " of " << least << " to " << most << excludes_least << excludes_most;
+    }
+  }
+}
+
 TEST(JsonGrammarTest, RefusesWhatItCannotEnforce) {
   for (const char* schema :
-       {R"({"type": "string", "pattern": "a+"})", R"({"type": "integer", "minimum": 3})",
+       {R"({"type": "string", "pattern": "a+"})", R"({"type": "integer", "multipleOf": 3})",
         R"({"oneOf": [{"type": "integer"}]})", R"({"not": {}})", R"({"type": "array",
         "uniqueItems": true})",
         R"({"allOf": [{}, {}]})", R"({"type": "object", "properties":
@@ -118,7 +165,10 @@ TEST(JsonGrammarTest, RefusesWhatItCannotEnforce) {
         R"({"$ref": "#/nothing"})", R"({"$ref": "https://a/b"})", R"({"$ref": "#"})",
         R"({"type": "string", "minLength": -1})", R"({"anyOf": []})",
         R"({"type": "string", "minLength": 3, "maxLength": 2})",
-        R"({"type": "object", "required": [1]})", R"({"type": "object", "properties": 1})"}) {
+        R"({"type": "integer", "minimum": 3, "exclusiveMaximum": 3})",
+        R"({"type": "integer", "minimum": 3.1, "maximum": 3.9})",
+        R"({"type": "number", "minimum": "3"})", R"({"type": "object", "required": [1]})",
+        R"({"type": "object", "properties": 1})"}) {
     const auto grammar = GrammarOfSchema(json::parse(schema));
     ASSERT_FALSE(grammar) << schema;
     EXPECT_EQ(grammar.error().code, Code::kInvalidArgument) << schema;
