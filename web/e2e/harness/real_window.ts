@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { WebSocket } from "ws";
 
 import { removeProfile } from "./profile.ts";
+import { unseenPages } from "./tabs.ts";
 import { withLimit } from "./wait.ts";
 
 const startMs = 30_000;
@@ -74,6 +75,7 @@ export class RealWindow {
       "--disable-gpu",
       "--no-first-run",
       "--disable-background-networking",
+      `--disable-features=${unseenPages.join(",")}`,
       "--remote-debugging-port=0",
       `--user-data-dir=${profile}`,
       "about:blank",
