@@ -47,7 +47,7 @@ let visits = 0;
 async function visit(): Promise<{ page: Page; assigned: Promise<void> }> {
   const node = coordinator.volunteers.size + 1;
   const page = await context.newPage();
-  await page.goto(`${coordinator.url}/lend?auto=1&executor=ort-wasm&memory=512M`);
+  await page.goto(`${coordinator.url}/lend?auto=1&executor=shoal&memory=512M`);
   const volunteer = await coordinator.volunteer(node);
   coordinator.served.length = 0;
   return { page, assigned: volunteer.hold(coordinator.assignment(folder, ++visits)) };

@@ -1,4 +1,5 @@
-// The trained model over tabs with our own engine, alone and beside ONNX Runtime.
+// The trained model over tabs with our own engine, beside ONNX Runtime, and in SHOAL_TESTS=full
+// alone. (Beside native volunteers, to the bit, it is in join_test.ts.)
 
 import { afterEach, describe, expect, it } from "vitest";
 
@@ -8,6 +9,8 @@ import { storyteller } from "./harness/paths.ts";
 import { certainSteps, prompts } from "./harness/reference.ts";
 import { evalGreedy, pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
+
+const full = process.env["SHOAL_TESTS"] === "full";
 
 let coordinator: Coordinator | undefined;
 const tabs: Tab[] = [];
@@ -19,10 +22,8 @@ afterEach(async () => {
 });
 
 describe("the executor shoal", () => {
-  it.each([
-    [["shoal", "shoal"]],
-    [["ort-wasm", "shoal", "ort-wasm"]],
-  ])("gives the reference ids over %s", async (executors) => {
+  const swarms = [[["ort-wasm", "shoal", "ort-wasm"]], ...(full ? [[["shoal", "shoal"]]] : [])];
+  it.each(swarms)("gives the reference ids over %s", async (executors) => {
     const folder = await pack("storyteller", storyteller);
     coordinator = await Coordinator.start(folder, "--stages", String(executors.length));
     for (const executor of executors) {
@@ -39,7 +40,7 @@ describe("the executor shoal", () => {
     for (const tab of tabs) expect(tab.errors).toEqual([]);
   });
 
-  it("gives the text of one native process with q4 weights, to the bit", async () => {
+  it.runIf(full)("gives the text of one native process with q4 weights, to the bit", async () => {
     const folder = await pack("storyteller", storyteller, "q4");
     coordinator = await Coordinator.start(folder, "--stages", "2");
     for (let i = 0; i < 2; ++i) {

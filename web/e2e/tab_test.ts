@@ -1,6 +1,6 @@
 // Real tabs against a coordinator in the test's hands: the executor in Chromium agrees with
 // onnxruntime-node and the references, tabs in a chain tell the reference stories, and whatever is
-// sent to a tab leaves it standing.
+// sent to a tab leaves it standing. SHOAL_TESTS=full: more cuts.
 
 import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -13,6 +13,8 @@ import { golden, storytellerSmall } from "./harness/paths.ts";
 import { certainSteps, smallPrompts } from "./harness/reference.ts";
 import { blockCount, pack, stage } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
+
+const full = process.env["SHOAL_TESTS"] === "full";
 
 let core: Core;
 let coordinator: FakeCoordinator;
@@ -145,7 +147,7 @@ describe.each(["llama3", "llama_tied"])("%s in a tab", (kind) => {
     return Math.max(...difference) / Math.max(...expected.map(Math.abs));
   }
 
-  it("has the reference's logits, whole", async () => {
+  it.runIf(full)("has the reference's logits, whole", async () => {
     expect(await headError([], "f32")).toBeLessThan(1e-4);
   });
 
@@ -153,7 +155,7 @@ describe.each(["llama3", "llama_tied"])("%s in a tab", (kind) => {
     expect(await headError([2], "f32")).toBeLessThan(1e-4);
   });
 
-  it("stays within 2e-3 with f16 hops", async () => {
+  it.runIf(full || kind === "llama3")("stays within 2e-3 with f16 hops", async () => {
     expect(await headError([1, 3], "f16")).toBeLessThan(2e-3);
   });
 });
