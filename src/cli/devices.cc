@@ -1,6 +1,9 @@
 #include "cli/devices.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
+#include <span>
 
 #include "base/str_cat.h"
 #include "model/json.h"
@@ -19,10 +22,32 @@ constexpr double kMsMax = 60'000;
 
 using Clusters = std::map<std::string, uint32_t>;  // 1 + the index.
 
+constexpr auto kFileFields = std::to_array<std::string_view>(
+    {"answer_tokens", "chunk_rows", "clusters", "devices", "latency_weight", "positions",
+     "prompt_tokens", "rows_max", "sessions", "stages_min"});
+constexpr auto kClusterFields =
+    std::to_array<std::string_view>({"latency_ms", "mbit_per_s", "name"});
+constexpr auto kDeviceFields = std::to_array<std::string_view>(
+    {"cluster", "count", "down_mbit_per_s", "fixed_ms", "gb_per_s", "gflops", "latency_ms",
+     "memory_gb", "name", "stay_minutes", "up_mbit_per_s", "weights"});
+
+// A field that is misspelt would be planned without.
+Status CheckFields(const JsonObject& object, std::span<const std::string_view> known) {
+  for (const auto& member : object.object()) {
+    const std::string_view name = member.key();
+    if (std::ranges::find(known, name) != known.end()) continue;
+    std::string names;
+    for (const std::string_view one : known) names += StrCat(names.empty() ? "" : ", ", one);
+    return object.Wrong(name, StrCat("there is no such field; there are ", names));
+  }
+  return {};
+}
+
 Status ReadClusters(const JsonObject& file, planner::Network& network, Clusters& clusters) {
   if (!file.Has("clusters")) return {};
   ASSIGN_OR_RETURN(const std::vector<JsonObject> list, file.Objects("clusters", kKindsMax));
   for (const JsonObject& object : list) {
+    RETURN_IF_ERROR(CheckFields(object, kClusterFields));
     ASSIGN_OR_RETURN(const std::string name, object.Text("name"));
     ASSIGN_OR_RETURN(const double latency_ms, object.NumberOr("latency_ms", 1, 0, kMsMax));
     ASSIGN_OR_RETURN(const double mbit, object.NumberOr("mbit_per_s", 400, 1e-3, kMbitMax));
@@ -34,6 +59,7 @@ Status ReadClusters(const JsonObject& file, planner::Network& network, Clusters&
 }
 
 Result<planner::Volunteer> ReadDevice(const JsonObject& object, const Clusters& clusters) {
+  RETURN_IF_ERROR(CheckFields(object, kDeviceFields));
   planner::Volunteer device;
   ASSIGN_OR_RETURN(const double memory_gb, object.Number("memory_gb", 0, kGbMax));
   ASSIGN_OR_RETURN(const double gb_per_s, object.NumberOr("gb_per_s", 10, 1e-3, kGbMax));
@@ -112,6 +138,7 @@ std::string DevicesFile::NameOf(NodeId node) const {
 Result<DevicesFile> ParseDevices(std::string_view text, std::string_view where) {
   ASSIGN_OR_RETURN(const boost::json::value value, model::ParseJson(text, where));
   ASSIGN_OR_RETURN(const JsonObject file, JsonObject::From(value, std::string(where)));
+  RETURN_IF_ERROR(CheckFields(file, kFileFields));
   DevicesFile devices;
   Clusters clusters;
   RETURN_IF_ERROR(ReadClusters(file, devices.problem.network, clusters));

@@ -46,7 +46,10 @@ TEST(Devices, NamesTheFieldAtFault) {
       {R"({"devices": [{"memory_gb": 1, "count": 200001}]})", "count"},
       {R"({"devices": [{"memory_gb": 1, "cluster": "x"}]})", "'x' is not listed"},
       {R"({"clusters": [{"name": "a"}, {"name": "a"}], "devices": []})", "twice"},
-      {R"({"devices": [], "latency_weight": 2})", "latency_weight"},
+      {R"({"devices": [], "latency_weight": 2})", "expected a number from 0 to 1, found 2"},
+      {R"({"devices": [], "session": 2})", "d.json: session: there is no such field"},
+      {R"({"devices": [{"memory_gb": 1, "gbps": 2}]})", "devices[0]: gbps: there is no such field"},
+      {R"({"clusters": [{"name": "a", "latency": 1}], "devices": []})", "clusters[0]: latency: "},
   };
   for (const auto& [text, expected] : cases) {
     const auto devices = ParseDevices(text, "d.json");

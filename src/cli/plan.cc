@@ -49,9 +49,13 @@ void PrintWhatIf(const DevicesFile& devices, bool has_plan) {
   for (const DeviceKind& kind : devices.kinds) {
     if (likes.size() < kWhatIfKinds) likes.push_back(kind.first);
   }
+  const auto no_help = [&](size_t kind) {
+    fmt::print("with up to {} more like {}: still no plan\n", planner::kWhatIfMost,
+               devices.kinds[kind].name);
+  };
   size_t kind = 0;
   for (const planner::WhatIf& answer : planner::AskWhatIf(devices.problem, likes)) {
-    while (devices.kinds[kind].first != answer.like) ++kind;
+    for (; devices.kinds[kind].first != answer.like; ++kind) no_help(kind);
     const planner::Prediction& then = answer.prediction;
     const std::string gain = fmt::format("first token after {}, then {} a token; {:.3g} tokens/s",
                                          planner::FormatSeconds(then.first_token_s),
@@ -63,7 +67,9 @@ void PrintWhatIf(const DevicesFile& devices, bool has_plan) {
     } else {
       fmt::print("with one more like {}: nothing would change\n", devices.kinds[kind].name);
     }
+    ++kind;
   }
+  for (; kind < likes.size(); ++kind) no_help(kind);
 }
 
 struct PlannedModel {

@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <optional>
 #include <unordered_set>
 
@@ -108,6 +109,13 @@ std::string Show(const json::value& value) {
   return text;
 }
 
+// As people write it: 0, 0.001, 1000000.
+std::string Plain(double number) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.10g", number);
+  return text;
+}
+
 std::optional<uint64_t> WholeNumber(const json::value& value) {
   if (value.is_uint64()) return value.get_uint64();
   if (value.is_int64()) {
@@ -190,8 +198,8 @@ Result<double> JsonObject::Number(std::string_view name, double min, double max)
   if (value->is_int64()) number = static_cast<double>(value->get_int64());
   if (value->is_uint64()) number = static_cast<double>(value->get_uint64());
   if (!(number >= min && number <= max)) {
-    return Wrong(name,
-                 StrCat("expected a number from ", min, " to ", max, ", found ", Show(*value)));
+    return Wrong(name, StrCat("expected a number from ", Plain(min), " to ", Plain(max), ", found ",
+                              Show(*value)));
   }
   return number;
 }
@@ -268,7 +276,7 @@ Result<std::vector<double>> JsonObject::Numbers(std::string_view name, double mi
     }
   }
   if (numbers.size() == count) return numbers;
-  return Wrong(name, StrCat("expected ", count, " numbers from ", min, " to ", max));
+  return Wrong(name, StrCat("expected ", count, " numbers from ", Plain(min), " to ", Plain(max)));
 }
 
 Result<std::vector<std::string>> JsonObject::Texts(std::string_view name, size_t max_count) const {

@@ -44,6 +44,10 @@ std::string DescribeStage(const Problem& problem, const PlacedSpan& stage) {
                 stage.nodes.size() == 1 ? "volunteer " : "volunteers ", nodes);
 }
 
+std::string Counted(uint32_t count, std::string_view noun) {
+  return StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
+
 std::string Significant(double value) {
   char text[32];
   const int digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
@@ -110,9 +114,9 @@ LeftOut Reasons::Of(Index v) const {
                    " a token with the way there, volunteer ", other, " ", FormatSeconds(theirs))};
   }
   return {volunteer.node, LeftOutReason::kNotNeeded,
-          StrCat("the plan carries the ", costs_.problem().workload.sessions,
-                 " expected sessions without it; it could take over ", Blocks(span),
-                 " from volunteer ", other)};
+          StrCat("the plan carries the ",
+                 Counted(costs_.problem().workload.sessions, "expected session"),
+                 " without it; it could take over ", Blocks(span), " from volunteer ", other)};
 }
 
 std::string Describe(const Problem& problem, const PoolPlan& plan) {
@@ -120,7 +124,8 @@ std::string Describe(const Problem& problem, const PoolPlan& plan) {
   if (!plan.complete()) {
     text = "no plan:";
     if (plan.missing_devices > 0) {
-      text += StrCat(" ", plan.missing_devices, " more volunteers are needed;");
+      text += StrCat(" ", Counted(plan.missing_devices, "more volunteer"),
+                     plan.missing_devices == 1 ? " is needed;" : " are needed;");
     }
     if (plan.missing_bytes > 0) {
       text += StrCat(" about ", FormatBytes(static_cast<double>(plan.missing_bytes)),
@@ -138,7 +143,7 @@ std::string Describe(const Problem& problem, const PoolPlan& plan) {
   const Prediction& expected = plan.prediction;
   text += StrCat("expected: first token after ", FormatSeconds(expected.first_token_s), ", then ",
                  FormatSeconds(expected.token_s), " a token; ", Significant(expected.tokens_per_s),
-                 " tokens/s for ", problem.workload.sessions, " sessions; ",
+                 " tokens/s for ", Counted(problem.workload.sessions, "session"), "; ",
                  FormatBytes(static_cast<double>(expected.bytes_to_move)), " to load in ",
                  FormatSeconds(expected.move_s), "\n");
   for (const LeftOut& out : plan.left_out) {
