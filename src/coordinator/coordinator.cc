@@ -73,7 +73,7 @@ Result<std::unique_ptr<store::Journal>> OpenJournal(const CoordinatorOptions& op
   const std::string model = StrCat(manifest.name, " ", set.blocks.size(), " ", set.weights);
   ASSIGN_OR_RETURN(store::Journal journal, store::Journal::Open(options.journal, model));
   const size_t cut = journal.past().open.size();
-  if (cut > 0) spdlog::warn("{} answers were cut off when the last process ended", cut);
+  if (cut > 0) spdlog::warn("answers cut off when the last process ended: {}", cut);
   return std::make_unique<store::Journal>(std::move(journal));
 }
 

@@ -309,8 +309,10 @@ void Hub::SendAssign(NodeId node, uint32_t generation, Result<wire::Assign> prep
   for (const wire::StageFile& file : assign.weights) bytes += file.bytes;
   const planner::Span span{assign.first, assign.last};
   if (groups == 0) {
-    spdlog::info("volunteer {}: blocks [{}, {}), {} of them without their experts, {}", node.value,
-                 span.first, span.last, assign.parts.size(), FormatSize(bytes));
+    const std::string divided =
+        assign.parts.empty() ? "" : StrCat(assign.parts.size(), " of them without their experts, ");
+    spdlog::info("volunteer {}: blocks [{}, {}), {}{}", node.value, span.first, span.last, divided,
+                 FormatSize(bytes));
   } else {
     spdlog::info("volunteer {}: {} groups of experts of {} layers, {}", node.value, groups,
                  assign.experts.size(), FormatSize(bytes));
