@@ -2,7 +2,8 @@
 // random moment of an answer, in one of three ways. The answer is the undisturbed one, and nothing
 // runs again but the lost one's blocks; the stall is printed.
 //
-// SHOAL_TESTS=full: 20 losses for each format of weights; otherwise 2.
+// SHOAL_TESTS=full: 20 losses for each format of weights, of the embedded model; otherwise 2 of a
+// smaller one.
 
 import { mkdirSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -10,13 +11,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { completeIds } from "./harness/ask.ts";
 import { Coordinator } from "./harness/coordinator.ts";
 import { Link } from "./harness/link.ts";
-import { scratch, storytellerSmall } from "./harness/paths.ts";
-import { smallPrompts } from "./harness/reference.ts";
+import { scratch, storyteller, storytellerSmall } from "./harness/paths.ts";
+import { prompts, smallPrompts } from "./harness/reference.ts";
 import { pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
 import { eventsOf, readTrace, recoveriesOf, type TraceEvent } from "./harness/trace.ts";
 
-const losses = process.env["SHOAL_TESTS"] === "full" ? 20 : 2;
+const isFull = process.env["SHOAL_TESTS"] === "full";
+const losses = isFull ? 20 : 2;
 const ways = ["killed", "frozen", "cut"] as const;
 const count = 96;
 // One way. An answer lasts long enough for replicas to follow it.
@@ -50,7 +52,8 @@ interface Stall {
   after: number;
   // The longest pause between two tokens at the client.
   pause: number;
-  // Of the coordinator's clock: from when it gave the volunteer up to the next token.
+  // Of the coordinator's clock: from when it gave the volunteer up to the next token. NaN where
+  // that moment is not known: a silent one is given up when another route begins, or before.
   resumed: number;
   usual: number;
   warm: boolean;
@@ -68,14 +71,16 @@ describe.each(["f32", "q4"])("an answer over %s weights", (weights) => {
   const trace = `${scratch}/loss-${weights}.jsonl`;
   const members: Member[] = [];
   const stalls: Stall[] = [];
-  const prompt = smallPrompts[0]!;
+  const prompt = (isFull ? prompts : smallPrompts)[0]!;
   let coordinator: Coordinator;
   let calm: number[] = [];
 
   beforeAll(async () => {
     mkdirSync(scratch, { recursive: true });
     rmSync(trace, { force: true });
-    const folder = await pack("storyteller-7m", storytellerSmall, weights);
+    const folder = isFull
+      ? await pack("storyteller", storyteller, weights)
+      : await pack("storyteller-7m", storytellerSmall, weights);
     const options = ["--stages", String(stages), "--trace", trace];
     coordinator = await Coordinator.start(folder, ...options);
   });
@@ -94,9 +99,11 @@ describe.each(["f32", "q4"])("an answer over %s weights", (weights) => {
     );
   });
 
+  // It measures itself before it joins: where steps take long because the machine is busy, somebody
+  // new who claimed a typical speed would be worth moving everybody's blocks for.
   async function addMember(): Promise<void> {
     const link = await Link.start(coordinator.url, "--delay", delay);
-    const tab = await Tab.open(link.url, "/lend?auto=1&executor=shoal&memory=512M");
+    const tab = await Tab.open(link.url, "/lend?auto=1&memory=512M");
     members.push({ tab, link });
   }
 
@@ -125,7 +132,9 @@ describe.each(["f32", "q4"])("an answer over %s weights", (weights) => {
     const seen = readTrace(trace).length;
     const times: number[] = [];
     let lost: Promise<void> | undefined;
-    const ids = await completeIds(coordinator.client, prompt.prompt_ids, {
+    // Between two answers a better plan may be taken up: then one is told to come again.
+    const client = coordinator.client.withOptions({ maxRetries: 5 });
+    const ids = await completeIds(client, prompt.prompt_ids, {
       maxTokens: count,
       onTokens: (tokens) => {
         times.push(performance.now());
@@ -165,15 +174,16 @@ describe.each(["f32", "q4"])("an answer over %s weights", (weights) => {
         expect(recoveries.some(({ lost }) => lost.some((stage) => stage.node === node)), what).toBe(
           held !== undefined,
         );
-        for (const { lost, replayed, warm } of recoveries) {
+        for (const { at, lost, replayed, warm } of recoveries) {
           const elsewhere = replayed.filter(
             (step) => !lost.some(({ first, last }) => step.first >= first && step.last <= last),
           );
           if (!lost.some((stage) => stage.node === node)) continue;
           expect(elsewhere, what).toEqual([]);
           const left = eventsOf(events, "left").find((one) => one.node === node);
-          const next = eventsOf(events, "token").find((one) => one.t > (left?.t ?? Infinity));
-          const resumed = left && next ? (next.t - left.t) / 1000 : NaN;
+          const givenUp = left !== undefined && left.t <= at ? left.t : warm ? at : Infinity;
+          const next = eventsOf(events, "token").find((one) => one.t > givenUp);
+          const resumed = next ? (next.t - givenUp) / 1000 : NaN;
           const span = `[${held!.first}, ${held!.last})`;
           const again = replayed.reduce((sum, { rows }) => sum + rows, 0);
           stalls.push({ how, held: span, after, pause, resumed, usual, warm, again });

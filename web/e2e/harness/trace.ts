@@ -64,6 +64,8 @@ export function eventsOf<E extends TraceEvent["event"]>(
 const fewRows = 16;
 
 export interface Recovery {
+  // When the route after began.
+  at: number;
   // Volunteers of the route before that are not in the one after, with what they held.
   lost: RoutedStage[];
   // Steps of the new route that were run again: under the later epoch, at positions before the last
@@ -85,6 +87,7 @@ export function recoveriesOf(events: TraceEvent[], session: string): Recovery[] 
     const nodes = new Set(route.stages.map(({ node }) => node));
     const old = new Set(before.map(({ node }) => node));
     return {
+      at: route.t,
       lost: before.filter(({ node }) => !nodes.has(node)),
       replayed: steps.filter(
         ({ epoch, position, node }) =>
