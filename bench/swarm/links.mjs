@@ -35,6 +35,8 @@ async function measure(pack, delay, stages) {
     for (let i = 0; i < stages; ++i) {
       const {url} = await swarm.link('--delay', `${delay}ms`, '--rate', flags.rate);
       await (flags.tabs ? swarm.tab(url) : swarm.join(url));
+      // One after the other: each measures how fast it is before it joins.
+      await swarm.until(({volunteers}) => volunteers.length > i, `volunteer ${i + 1}`);
     }
     await swarm.untilReady(stages);
     await sleep(settleMs);

@@ -128,15 +128,17 @@ export class Swarm {
     return child;
   }
 
-  // A tab in a browser of its own.
-  async tab(url = this.url, {executor = 'shoal', memory = '512M', threads = 1} = {}) {
+  // A tab in a browser of its own. Without an `executor` it measures what there is and chooses, as
+  // it does for people.
+  async tab(url = this.url, {executor, memory = '512M', threads = 1} = {}) {
     const {chromium} = createRequire(path.join(root, 'web/package.json'))('playwright-core');
     const browser = await chromium.launch({
       executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'],
     });
     this.#parts.push(() => browser.close());
     const page = await browser.newPage();
-    const query = new URLSearchParams({auto: '1', executor, memory, threads: String(threads)});
+    const query = new URLSearchParams({auto: '1', memory, threads: String(threads)});
+    if (executor !== undefined) query.set('executor', executor);
     await page.goto(`${url}/lend?${query}`);
     const {processInfo} = await (await browser.newBrowserCDPSession()).send(
         'SystemInfo.getProcessInfo');

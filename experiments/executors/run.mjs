@@ -22,7 +22,7 @@ const clients = 4;
 
 const cases = ['q4', 'f32'].flatMap((weights) => [
   {name: 'shoal, native', weights, open: (swarm) => swarm.join()},
-  {name: 'shoal, tab', weights, open: (swarm) => swarm.tab()},
+  {name: 'shoal, tab', weights, open: (swarm) => swarm.tab(swarm.url, {executor: 'shoal'})},
   {name: 'ort-wasm, tab', weights, open: (swarm) => swarm.tab(swarm.url, {executor: 'ort-wasm'})},
 ]);
 
