@@ -3,12 +3,13 @@
 //
 //   shoal stage PACK 1 14 -o STAGE --context 512
 //   node bench/webgpu/memory.mjs STAGE [--executor ort-webgpu] [--steps 10] [--rows 4]
-//                                      [--flags=--enable-unsafe-webgpu]
+//                                      [--flags=--enable-unsafe-webgpu] [--timeline]
 //
 // Node.js 24 or later, which reads TypeScript; the built pages (npm run build, in web/); Chromium.
 // Memory is the proportional set size. With the software adapter, Chromium's default without a
 // GPU, what lies on the GPU lies in the GPU process. `--rows` bounds a chunk of prefill, which a
-// stage runs once before it counts as ready: software takes minutes for a large one.
+// stage runs once before it counts as ready: software takes minutes for a large one. `--timeline`
+// prints every sample: phase, GPU process, renderer, in MB, the blank page's included.
 import fs from 'node:fs';
 import {createRequire} from 'node:module';
 import os from 'node:os';
@@ -29,6 +30,7 @@ const {values: flags, positionals: [folder]} = parseArgs({
     rows: {type: 'string', default: '4'},
     memory: {type: 'string', default: '2G'},
     flags: {type: 'string', default: '--enable-unsafe-webgpu'},
+    timeline: {type: 'boolean', default: false},
   },
 });
 if (folder === undefined) {
@@ -96,6 +98,7 @@ let over = false;
 const sampling = (async () => {
   while (!over) {
     const now = await memory(cdp).catch(() => ({}));
+    if (flags.timeline) console.log(phase, ...Object.values(now).map((b) => Math.round(b / 1e6)));
     for (const [kind, bytes] of Object.entries(now)) {
       const more = bytes - base[kind];
       peaks[kind] = Math.max(peaks[kind], more);

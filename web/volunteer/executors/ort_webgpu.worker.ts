@@ -13,6 +13,7 @@ import { ShoalError } from "../../core/index.ts";
 import type { StageFiles } from "../executor.ts";
 import { serveCalls, type Port } from "../rpc.ts";
 import type { ExecutorCalls } from "./calls.ts";
+import { GatedBlob, UploadGate } from "./gated_blob.ts";
 import { openDevice } from "./gpu_device.ts";
 import { OrtWebgpuExecutor } from "./ort_webgpu.ts";
 
@@ -27,6 +28,9 @@ interface Ort {
 
 // Where the browser can suspend WebAssembly, weights are streamed to the GPU as they are read.
 const hasJspi = "Suspending" in WebAssembly;
+
+// Of weights on their way to the GPU, which each take their bytes once more until they are there.
+const uploadBytesMax = 32 * 1024 * 1024;
 
 let executor: Promise<OrtWebgpuExecutor> | undefined;
 
@@ -53,13 +57,14 @@ function fail(detail: string): void {
 
 async function start(threads: number): Promise<OrtWebgpuExecutor> {
   const [ort, device] = await Promise.all([loadOrt(threads), openDevice(fail)]);
+  const gate = new UploadGate(uploadBytesMax, () => device.queue.onSubmittedWorkDone());
   const createSession = async (
     { graph, weights }: StageFiles,
     onGpu: string[],
   ): Promise<InferenceSession> => {
     const externalData: { path: string; data: Blob | Uint8Array }[] = [];
     for (const [path, blob] of weights) {
-      const data = hasJspi ? blob : new Uint8Array(await blob.arrayBuffer());
+      const data = hasJspi ? new GatedBlob(blob, gate) : new Uint8Array(await blob.arrayBuffer());
       externalData.push({ path, data });
     }
     return await ort.InferenceSession.create(new Uint8Array(await graph.arrayBuffer()), {
