@@ -70,6 +70,7 @@ Result<Value> Join(Runtime& runtime, const Value& input, const Arguments& argume
 
 // map('filter', ...) and map(attribute='name', default=...).
 Result<Value> Map(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  if (!input.IsTrue()) return Generator(runtime, {});  // Also none and 0: nothing is gone through.
   ASSIGN_OR_RETURN(Values items, TakeItems(runtime, input));
   if (arguments.positional.empty()) {
     ASSIGN_OR_RETURN(const Bound bound, Bound::Bind("map", arguments, {"attribute", "default"}));
@@ -94,6 +95,7 @@ Result<Value> Map(Runtime& runtime, const Value& input, const Arguments& argumen
 // select, reject, selectattr and rejectattr: by a test, or by being true.
 template <bool keeps, bool by_attribute>
 Result<Value> Select(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  if (!input.IsTrue()) return Generator(runtime, {});
   ASSIGN_OR_RETURN(const Values items, TakeItems(runtime, input));
   constexpr size_t kOffset = by_attribute ? 1 : 0;
   if (arguments.positional.size() < kOffset) {
