@@ -18,7 +18,8 @@ const limits = {
   experts: 65536,
   // Of a step, in all.
   routes: 16 * 1024 * 1024,
-  parallelFetches: 4,
+  // Each takes a chunk's buffer, and as much again for its digest.
+  parallelFetches: 2,
 };
 
 export function holdsNothing(assign: Assign): boolean {

@@ -94,20 +94,22 @@ describe("fetchStage", () => {
   });
 
   it("ends all fetches with the first failure", async () => {
-    let aborted = 0;
+    let [begun, aborted] = [0, 0];
     const source: BlobSource = {
-      fetch: (wanted, signal) =>
-        wanted.path.endsWith("b")
-          ? Promise.reject(new Error("broken"))
-          : new Promise((_resolve, reject) => {
-              signal.addEventListener("abort", () => {
-                ++aborted;
-                reject(new Error("aborted"));
-              });
-            }),
+      fetch: (wanted, signal) => {
+        if (wanted.path.endsWith("b")) return Promise.reject(new Error("broken"));
+        ++begun;
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => {
+            ++aborted;
+            reject(new Error("aborted"));
+          });
+        });
+      },
     };
     const signal = new AbortController().signal;
     await expect(fetchStage(assign(), source, signal, () => {})).rejects.toThrow("broken");
-    expect(aborted).toBe(2);
+    expect(begun).toBeGreaterThan(0);
+    expect(aborted).toBe(begun);
   });
 });

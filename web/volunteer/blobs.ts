@@ -2,6 +2,7 @@
 // memory in front of the browser's storage (cache/) in front of the network.
 
 import { ShoalError, type StageFile } from "../core/index.ts";
+import { byteReader, readFully } from "./byte_streams.ts";
 
 export const chunkBytes = 16 * 1024 * 1024;
 
@@ -17,13 +18,38 @@ export interface BlobSource {
 }
 
 export interface ChunkSource {
-  // Chunk `index` of the file, verified. Rejects as a BlobSource does.
+  // Chunk `index` of the file, verified, in the buffer of `scratch`. Rejects as a BlobSource does.
   fetchChunk(
     file: StageFile,
     index: number,
     signal: AbortSignal,
     onBytes: OnBytes,
+    scratch: Scratch,
   ): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+// A buffer for one chunk after the other: a new one for each would be as much garbage as the file
+// is long.
+export class Scratch {
+  #buffer: ArrayBuffer | undefined;
+
+  take(size: number): Uint8Array<ArrayBuffer> {
+    const buffer = this.#buffer;
+    this.#buffer = undefined;
+    const fits = buffer !== undefined && buffer.byteLength >= size;
+    return new Uint8Array(fits ? buffer : new ArrayBuffer(size), 0, size);
+  }
+
+  // What was taken is not needed any more.
+  give(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#buffer = bytes.buffer;
+  }
+
+  // Frees the memory at once where the browser can.
+  free(): void {
+    this.#buffer?.transfer?.(0);
+    this.#buffer = undefined;
+  }
 }
 
 export function chunkSize(file: StageFile, index: number): number {
@@ -86,7 +112,7 @@ export class HttpBlobs implements BlobSource, ChunkSource {
   async fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob> {
     const chunks: Uint8Array<ArrayBuffer>[] = [];
     for (const index of file.chunks.keys()) {
-      chunks.push(await this.fetchChunk(file, index, signal, onBytes));
+      chunks.push(await this.fetchChunk(file, index, signal, onBytes, new Scratch()));
     }
     return new Blob(chunks);
   }
@@ -96,11 +122,12 @@ export class HttpBlobs implements BlobSource, ChunkSource {
     index: number,
     signal: AbortSignal,
     onBytes: OnBytes,
+    scratch: Scratch,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const url = this.#resolve(file.path);
     const from = index * chunkBytes;
     const range = { url, from, to: from + chunkSize(file, index), total: file.bytes };
-    return await this.#verified(range, file.chunks[index]!, signal, onBytes);
+    return await this.#verified(range, file.chunks[index]!, signal, onBytes, scratch);
   }
 
   #resolve(path: string): string {
@@ -117,13 +144,15 @@ export class HttpBlobs implements BlobSource, ChunkSource {
     expected: string,
     signal: AbortSignal,
     onBytes: OnBytes,
+    scratch: Scratch,
   ): Promise<Uint8Array<ArrayBuffer>> {
     let found = "";
     for (const cache of ["default", "reload"] as const) {
-      const bytes = await this.#delivered(range, cache, signal, onBytes);
+      const bytes = await this.#delivered(range, cache, signal, onBytes, scratch);
       found = await sha256Hex(bytes);
       if (found === expected) return bytes;
       onBytes(-bytes.length, 0);
+      scratch.give(bytes);
     }
     throw new ShoalError(
       "data_loss",
@@ -137,6 +166,7 @@ export class HttpBlobs implements BlobSource, ChunkSource {
     cache: RequestCache,
     signal: AbortSignal,
     onBytes: OnBytes,
+    scratch: Scratch,
   ): Promise<Uint8Array<ArrayBuffer>> {
     for (let attempt = 1; ; ++attempt) {
       let got = 0;
@@ -145,7 +175,7 @@ export class HttpBlobs implements BlobSource, ChunkSource {
         onBytes(done, fetched);
       };
       try {
-        return await fetchRange(this.#options.fetch, range, cache, signal, count);
+        return await fetchRange(this.#options.fetch, range, cache, signal, count, scratch);
       } catch (thrown) {
         onBytes(-got, 0);
         if (signal.aborted) throw cancelled();
@@ -174,6 +204,7 @@ async function fetchRange(
   cache: RequestCache,
   signal: AbortSignal,
   onBytes: OnBytes,
+  scratch: Scratch,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const headers = { Range: `bytes=${from}-${to - 1}` };
   const response = await doFetch(url, { headers, cache, signal, credentials: "same-origin" });
@@ -186,7 +217,7 @@ async function fetchRange(
     );
   }
   if (response.body === null) throw new ShoalError("unavailable", `${url} answered nothing`);
-  return await readExactly(response.body, to - from, url, onBytes);
+  return await readExactly(response.body, scratch.take(to - from), url, onBytes);
 }
 
 function statusCode(status: number): "not_found" | "unavailable" | "failed_precondition" {
@@ -195,32 +226,28 @@ function statusCode(status: number): "not_found" | "unavailable" | "failed_preco
 }
 
 async function readExactly(
-  body: ReadableStream<Uint8Array>,
-  size: number,
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  into: Uint8Array<ArrayBuffer>,
   url: string,
   onBytes: OnBytes,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(size);
-  const reader = body.getReader();
-  let offset = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    if (offset + value.length > size) {
-      await reader.cancel();
-      throw new ShoalError("data_loss", `${url} sent more than the ${size} bytes asked for`);
-    }
-    bytes.set(value, offset);
-    offset += value.length;
-    onBytes(value.length, value.length);
+  const reader = byteReader(body);
+  const size = into.length;
+  const bytes = await readFully(reader, into, (count) => onBytes(count, count));
+  if (bytes.length < size) {
+    throw new ShoalError("unavailable", `${url} ended after ${bytes.length} of ${size} bytes`);
   }
-  if (offset !== size) {
-    throw new ShoalError("unavailable", `${url} ended after ${offset} of ${size} bytes`);
+  if ((await reader.read(new Uint8Array(1))).length > 0) {
+    await reader.cancel();
+    throw new ShoalError("data_loss", `${url} sent more than the ${size} bytes asked for`);
   }
   return bytes;
 }
 
+// Chromium keeps a copy of what it digests until something is collected, and does not count it: a
+// buffer as large, which is counted and never written to, sees to it that something is.
 export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  void new ArrayBuffer(bytes.length);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -3,6 +3,7 @@
 // starts and stops the volunteer (pauseFor).
 
 import { ShoalError } from "../core/index.ts";
+import { byteReader, byteStream } from "./byte_streams.ts";
 import type { Socket, SocketHandlers } from "./link.ts";
 
 export interface Limits {
@@ -166,15 +167,16 @@ export class DataMeter {
         throw this.#exhausted();
       }
       if (response.body === null) return response;
-      const counted = response.body.pipeThrough(
-        new TransformStream<Uint8Array, Uint8Array>({
-          transform: (bytes, controller) => {
-            this.spend(bytes.length);
-            if (this.#left < 0) controller.error(this.#exhausted());
-            else controller.enqueue(bytes);
-          },
-        }),
-      );
+      const reader = byteReader(response.body);
+      const counted = byteStream({
+        read: async (into) => {
+          const filled = await reader.read(into);
+          this.spend(filled.length);
+          if (this.#left < 0) throw this.#exhausted();
+          return filled;
+        },
+        cancel: (reason) => reader.cancel(reason),
+      });
       const { status, headers } = response;
       return new Response(counted, { status, headers });
     };

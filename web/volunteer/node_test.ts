@@ -183,21 +183,25 @@ describe("assignments", () => {
 
   it("under way are given up for a newer one", async () => {
     const bench = new Bench(core);
+    const begun: string[] = [];
     const aborted: string[] = [];
     const fetchFile = bench.fetchFile;
-    bench.fetchFile = ({ path }, signal) =>
-      new Promise((_resolve, reject) => {
+    bench.fetchFile = ({ path }, signal) => {
+      begun.push(path);
+      return new Promise((_resolve, reject) => {
         signal.addEventListener("abort", () => {
           aborted.push(path);
           reject(new Error("aborted"));
         });
       });
+    };
     await bench.hold(0, 4);
     expect(bench.state).toBe("loading");
     bench.fetchFile = fetchFile;
     bench.send("assign", assignment(4, 6, { generation: 2 }));
     await bench.settle();
-    expect(aborted.length).toBe(3);
+    expect(begun.length).toBeGreaterThan(1);
+    expect(aborted).toEqual(begun);
     expect(bench.take("ready").at(-1)).toMatchObject({ body: { generation: 2, done: true } });
     expect(bench.takeErrors()).toEqual([]);
     expect(bench.executor.log).toEqual(["load 4 6"]);

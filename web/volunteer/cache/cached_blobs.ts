@@ -3,7 +3,15 @@
 // that a tab is using.
 
 import { ShoalError, type StageFile } from "../../core/index.ts";
-import { chunkSize, sha256Hex, type BlobSource, type ChunkSource, type OnBytes } from "../blobs.ts";
+import {
+  chunkSize,
+  Scratch,
+  sha256Hex,
+  type BlobSource,
+  type ChunkSource,
+  type OnBytes,
+} from "../blobs.ts";
+import { byteReader, readFully } from "../byte_streams.ts";
 import type { ChunkStore } from "./chunk_store.ts";
 import type { Leases } from "./leases.ts";
 
@@ -19,6 +27,9 @@ export interface CachedBlobsOptions {
 
 export class CachedBlobs implements BlobSource {
   readonly #options: CachedBlobsOptions;
+  // Of fetches that are over, for those to come.
+  readonly #scratches: Scratch[] = [];
+  #fetches = 0;
   // Released by `retain`.
   readonly #held = new Map<string, Promise<() => void>>();
   // Bytes that room has been made for and that are not written yet.
@@ -30,6 +41,22 @@ export class CachedBlobs implements BlobSource {
   }
 
   async fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob> {
+    ++this.#fetches;
+    const scratch = this.#scratches.pop() ?? new Scratch();
+    try {
+      return await this.#fetch(file, signal, onBytes, scratch);
+    } finally {
+      this.#scratches.push(scratch);
+      if (--this.#fetches === 0) for (const unused of this.#scratches.splice(0)) unused.free();
+    }
+  }
+
+  async #fetch(
+    file: StageFile,
+    signal: AbortSignal,
+    onBytes: OnBytes,
+    scratch: Scratch,
+  ): Promise<Blob> {
     const { store, leases, origin } = this.#options;
     const { location } = file;
     const lease = this.#held.get(location) ?? leases.hold(location);
@@ -38,7 +65,7 @@ export class CachedBlobs implements BlobSource {
     const parts: Blob[] = [];
     const missing: number[] = [];
     for (const index of file.chunks.keys()) {
-      const cached = await this.#intact(file, index);
+      const cached = await this.#intact(file, index, scratch);
       if (cached === undefined) missing.push(index);
       else parts[index] = cached;
       if (cached !== undefined) onBytes(cached.size, 0);
@@ -47,10 +74,11 @@ export class CachedBlobs implements BlobSource {
     let room = missingBytes > 0 && (await this.#makeRoom(missingBytes));
     try {
       for (const index of missing) {
-        const bytes = await origin.fetchChunk(file, index, signal, onBytes);
+        const bytes = await origin.fetchChunk(file, index, signal, onBytes, scratch);
         room = room && (await this.#write(location, index, bytes));
         // Read back, so that the bytes need not stay in memory.
         parts[index] = (room ? await store.read(location, index) : undefined) ?? new Blob([bytes]);
+        scratch.give(bytes);
       }
     } finally {
       if (missingBytes > 0) this.#reserved -= missingBytes;
@@ -70,13 +98,17 @@ export class CachedBlobs implements BlobSource {
   }
 
   // A chunk that is here and has its hash.
-  async #intact(file: StageFile, index: number): Promise<Blob | undefined> {
+  async #intact(file: StageFile, index: number, scratch: Scratch): Promise<Blob | undefined> {
     const { store } = this.#options;
+    const size = chunkSize(file, index);
     try {
       const blob = await store.read(file.location, index);
-      if (blob === undefined || blob.size !== chunkSize(file, index)) return undefined;
-      const bytes = new Uint8Array(await blob.arrayBuffer());
-      return (await sha256Hex(bytes)) === file.chunks[index] ? blob : undefined;
+      if (blob === undefined || blob.size !== size) return undefined;
+      const reader = byteReader(blob.stream());
+      const bytes = await readFully(reader, scratch.take(size));
+      const found = await sha256Hex(bytes);
+      scratch.give(bytes);
+      return found === file.chunks[index] ? blob : undefined;
     } catch {
       // What cannot be read is fetched.
       return undefined;

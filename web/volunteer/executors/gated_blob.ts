@@ -2,6 +2,8 @@
 // hands each to the GPU without waiting until it is there: a slow GPU would hold a copy of all of
 // them that are under way. What it reads from here waits for what it has read before.
 
+import { byteReader, byteStream } from "../byte_streams.ts";
+
 export class UploadGate {
   readonly #bytesMax: number;
   readonly #drained: () => Promise<unknown>;
@@ -24,34 +26,27 @@ export class UploadGate {
   }
 }
 
-// A Blob whose streams, and those of its slices, begin when the gate admits their bytes.
+// A Blob whose streams, and those of its slices, begin when the gate admits their bytes. It can be
+// sliced and streamed, no more.
 export class GatedBlob extends Blob {
+  readonly #source: Blob;
   readonly #gate: UploadGate;
 
-  constructor(bytes: Blob, gate: UploadGate) {
-    super([bytes]);
+  constructor(source: Blob, gate: UploadGate) {
+    super();
+    this.#source = source;
     this.#gate = gate;
   }
 
+  override get size(): number {
+    return this.#source.size;
+  }
+
   override slice(from?: number, to?: number): Blob {
-    return new GatedBlob(super.slice(from, to), this.#gate);
+    return new GatedBlob(this.#source.slice(from, to), this.#gate);
   }
 
   override stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    const reader = super.stream().getReader({ mode: "byob" });
-    return new ReadableStream({
-      type: "bytes",
-      autoAllocateChunkSize: 1 << 20,
-      start: async () => await this.#gate.admit(this.size),
-      pull: async (controller) => {
-        const request = controller.byobRequest!;
-        const { buffer, byteOffset, byteLength } = request.view!;
-        const into = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-        const { done, value } = await reader.read(into);
-        if (done) controller.close();
-        request.respondWithNewView(value!);
-      },
-      cancel: async (reason) => await reader.cancel(reason),
-    });
+    return byteStream(byteReader(this.#source.stream()), () => this.#gate.admit(this.size));
   }
 }
