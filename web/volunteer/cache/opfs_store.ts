@@ -1,11 +1,22 @@
 // Chunks in the origin private file system: blobs/<sha256>/<index>, and a file `used` whose date
-// says when the blob was last wanted. Files are written by createWritable, which swaps the new file
-// in when it is complete: a chunk is there whole or not at all, also when two tabs write it.
+// says when the blob was last wanted. A chunk is written to a file of another name, which gets its
+// own when it is complete: it is there whole or not at all, also when two tabs write it.
 
 import { isLocation, type CachedBlob, type ChunkStore } from "./chunk_store.ts";
 
 const folderName = "blobs";
 const usedName = "used";
+
+// What only Workers have. Nothing is copied by it, while createWritable keeps a copy of what it is
+// given until that is collected.
+interface WritableHandle extends FileSystemFileHandle {
+  createSyncAccessHandle(): Promise<{
+    write(bytes: Uint8Array<ArrayBuffer>): number;
+    flush(): void;
+    close(): void;
+  }>;
+  move(name: string): Promise<void>;
+}
 
 export class OpfsStore implements ChunkStore {
   readonly #blobs: FileSystemDirectoryHandle;
@@ -26,11 +37,29 @@ export class OpfsStore implements ChunkStore {
   }
 
   async write(location: string, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await writeFile(await this.#folder(location), `${index}`, bytes);
+    const folder = await this.#folder(location);
+    const name = `${index}.${crypto.randomUUID()}`;
+    const handle = (await folder.getFileHandle(name, { create: true })) as WritableHandle;
+    try {
+      const access = await handle.createSyncAccessHandle();
+      try {
+        access.write(bytes);
+        access.flush();
+      } finally {
+        access.close();
+      }
+      await ifThere(folder.removeEntry(`${index}`));
+      await handle.move(`${index}`);
+    } catch (thrown) {
+      await folder.removeEntry(name).catch(() => {});
+      throw thrown;
+    }
   }
 
   async touch(location: string): Promise<void> {
-    await writeFile(await this.#folder(location), usedName, new Uint8Array(0));
+    const folder = await this.#folder(location);
+    const handle = await folder.getFileHandle(usedName, { create: true });
+    await (await handle.createWritable()).close();
   }
 
   async remove(location: string): Promise<void> {
@@ -55,22 +84,6 @@ export class OpfsStore implements ChunkStore {
 
   async #folder(location: string): Promise<FileSystemDirectoryHandle> {
     return await this.#blobs.getDirectoryHandle(location, { create: true });
-  }
-}
-
-async function writeFile(
-  folder: FileSystemDirectoryHandle,
-  name: string,
-  bytes: Uint8Array<ArrayBuffer>,
-): Promise<void> {
-  const handle = await folder.getFileHandle(name, { create: true });
-  const writable = await handle.createWritable();
-  try {
-    await writable.write(bytes);
-    await writable.close();
-  } catch (thrown) {
-    await writable.abort().catch(() => {});
-    throw thrown;
   }
 }
 
