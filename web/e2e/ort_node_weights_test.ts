@@ -1,20 +1,44 @@
 // Packs in every width of weights through onnxruntime-node, which multiplies floats, and through
 // `shoal eval`, whose engine rounds the activations of q8 and q4 products to int8.
 
-import { readFileSync } from "node:fs";
+import { openAsBlob, readFileSync, writeFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 import { beforeAll, describe, expect, it } from "vitest";
 
+import { WideBlob } from "../volunteer/executors/wide_blob.ts";
+import { wideLocation, widenConstants } from "../volunteer/executors/wide_constants.ts";
 import { relativeError } from "./harness/npy.ts";
 import { golden, scratch, storyteller } from "./harness/paths.ts";
 import { snapCheckpoint } from "./harness/safetensors.ts";
-import { blockCount, evalLogits, pack, stage } from "./harness/shoal.ts";
+import { blockCount, evalLogits, pack, stage, type StageFolder } from "./harness/shoal.ts";
 
 // Of the fixtures, whose random weights amplify what rounding changes.
 const int8Tolerance = 0.1;
 
+// The model file of a stage as it is, and as tabs with a GPU load it.
+const asItIs = async ({ folder, graph }: StageFolder): Promise<string> => `${folder}/${graph}`;
+async function widened({ folder, graph, weights }: StageFolder): Promise<string> {
+  for (const { location } of weights) {
+    const wide = new WideBlob(await openAsBlob(`${folder}/${location}`));
+    const bytes = new Uint8Array(await new Response(wide.stream()).arrayBuffer());
+    writeFileSync(`${folder}/${wideLocation(location)}`, bytes);
+  }
+  const before = readFileSync(`${folder}/${graph}`);
+  const model = widenConstants(before);
+  expect(casts(model)).toBeLessThan(casts(before));
+  writeFileSync(`${folder}/wide.onnx`, model);
+  return `${folder}/wide.onnx`;
+}
+const casts = (model: Uint8Array): number =>
+  Buffer.from(model).toString("latin1").split("Cast").length;
+
 // Logits of every position, through stages cut at `cuts`.
-async function runWithOrt(folder: string, cuts: number[], ids: number[]): Promise<Float32Array> {
+async function runWithOrt(
+  folder: string,
+  cuts: number[],
+  ids: number[],
+  model = asItIs,
+): Promise<Float32Array> {
   const int32 = (values: number[], dims: number[]): ort.Tensor =>
     new ort.Tensor("int32", Int32Array.from(values), dims);
   const values: Record<string, ort.Tensor> = {
@@ -25,14 +49,14 @@ async function runWithOrt(folder: string, cuts: number[], ids: number[]): Promis
   };
   const borders = [0, ...cuts, blockCount(folder)];
   for (const [index, last] of borders.slice(1).entries()) {
-    const { folder: at, graph, kv } = await stage(folder, borders[index]!, last);
-    for (const { block, heads, head_size: size } of kv) {
+    const description = await stage(folder, borders[index]!, last);
+    for (const { block, heads, head_size: size } of description.kv) {
       for (const part of ["key", "value"]) {
         const empty = new ort.Tensor("float32", new Float32Array(0), [1, heads, 0, size]);
         values[`past.${block}.${part}`] = empty;
       }
     }
-    const session = await ort.InferenceSession.create(`${at}/${graph}`);
+    const session = await ort.InferenceSession.create(await model(description));
     const feeds = Object.fromEntries(session.inputNames.map((name) => [name, values[name]!]));
     Object.assign(values, await session.run(feeds));
     await session.release();
@@ -61,6 +85,16 @@ describe.each(["llama3", "llama_tied"])("%s with weights that q4 holds exactly",
     if (weights.startsWith("f")) expect(ours).toBeLessThan(1e-5);
     else expect(ours).toBeLessThan(int8Tolerance);
   });
+});
+
+it.each(["f16", "q8", "q4"])("gives the same bits in %s with wide constants", async (weights) => {
+  const checkpoint = golden("hf/llama3");
+  const { prompt_ids: ids } = JSON.parse(readFileSync(`${checkpoint}/ref.json`, "utf8")) as {
+    prompt_ids: number[];
+  };
+  const folder = await pack("llama3", checkpoint, weights);
+  const expected = await runWithOrt(folder, [2], ids);
+  expect(await runWithOrt(folder, [2], ids, widened)).toEqual(expected);
 });
 
 // A mixture's experts in blocks, which QMoE multiplies there and PlanBlockExperts here.

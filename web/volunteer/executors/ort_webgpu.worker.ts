@@ -16,6 +16,8 @@ import type { ExecutorCalls } from "./calls.ts";
 import { GatedBlob, UploadGate } from "./gated_blob.ts";
 import { openDevice } from "./gpu_device.ts";
 import { OrtWebgpuExecutor } from "./ort_webgpu.ts";
+import { WideBlob } from "./wide_blob.ts";
+import { wideLocation, widenConstants } from "./wide_constants.ts";
 
 // What the two builds have in common. Their types are those of onnxruntime-common.
 interface Ort {
@@ -62,12 +64,18 @@ async function start(threads: number): Promise<OrtWebgpuExecutor> {
     { graph, weights }: StageFiles,
     onGpu: string[],
   ): Promise<InferenceSession> => {
+    const model = new Uint8Array(await graph.arrayBuffer());
     const externalData: { path: string; data: Blob | Uint8Array }[] = [];
     for (const [path, blob] of weights) {
-      const data = hasJspi ? new GatedBlob(blob, gate) : new Uint8Array(await blob.arrayBuffer());
-      externalData.push({ path, data });
+      if (hasJspi) {
+        externalData.push({ path, data: new GatedBlob(blob, gate) });
+        const data = new GatedBlob(new WideBlob(blob), gate);
+        externalData.push({ path: wideLocation(path), data });
+      } else {
+        externalData.push({ path, data: new Uint8Array(await blob.arrayBuffer()) });
+      }
     }
-    return await ort.InferenceSession.create(new Uint8Array(await graph.arrayBuffer()), {
+    return await ort.InferenceSession.create(hasJspi ? widenConstants(model) : model, {
       executionProviders: [{ name: "webgpu", device }],
       externalData,
       preferredOutputLocation: Object.fromEntries(onGpu.map((name) => [name, "gpu-buffer"])),
