@@ -260,6 +260,7 @@ Status ChooseMixtureLayers(const JsonObject& config, const Family& family, Archi
   std::vector<uint64_t> dense;  // Layers that are none.
   uint64_t step = 1;
   uint64_t first = 0;
+  uint64_t frequency = 1;
   if (family.mixtures == Mixtures::kSparseStep) {
     ASSIGN_OR_RETURN(step, config.UintOr("decoder_sparse_step", 1, 1, kMaxLayers));
     if (config.Has("mlp_only_layers")) {
@@ -267,12 +268,12 @@ Status ChooseMixtureLayers(const JsonObject& config, const Family& family, Archi
     }
   } else if (family.mixtures == Mixtures::kAfterFirst) {
     ASSIGN_OR_RETURN(first, config.UintOr("first_k_dense_replace", 0, 0, kMaxLayers));
-    ASSIGN_OR_RETURN(const uint64_t frequency, config.UintOr("moe_layer_freq", 1, 1, kMaxLayers));
-    if (frequency != 1) return Unsupported(config, "moe_layer_freq", "only 1 is supported");
+    ASSIGN_OR_RETURN(frequency, config.UintOr("moe_layer_freq", 1, 1, kMaxLayers));
   }
   for (uint32_t index = 0; index < arch.layers; ++index) {
-    arch.layer_kinds[index].mixture =
-        index >= first && (index + 1) % step == 0 && std::ranges::find(dense, index) == dense.end();
+    arch.layer_kinds[index].mixture = index >= first && index % frequency == 0 &&
+                                      (index + 1) % step == 0 &&
+                                      std::ranges::find(dense, index) == dense.end();
   }
   return {};
 }

@@ -54,7 +54,7 @@ enum class Mixtures : uint8_t {
   kNone,
   kAll,
   kSparseStep,  // decoder_sparse_step and mlp_only_layers (Qwen).
-  kAfterFirst,  // From first_k_dense_replace on (DeepSeek).
+  kAfterFirst,  // From first_k_dense_replace on, those that moe_layer_freq divides (DeepSeek).
 };
 
 struct Family {

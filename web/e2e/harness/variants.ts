@@ -546,4 +546,19 @@ export const variants: Variant[] = [
       },
     },
   },
+  {
+    what: "deepseek_v3: a mixture in every second layer after the first two",
+    config: {
+      ...latent,
+      num_hidden_layers: 5,
+      q_lora_rank: 32,
+      n_group: 2,
+      topk_group: 1,
+      first_k_dense_replace: 1,
+      moe_layer_freq: 2,
+      norm_topk_prob: true,
+      routed_scaling_factor: 1.5,
+      rope_theta: 10000,
+    },
+  },
 ];

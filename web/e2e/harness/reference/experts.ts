@@ -24,7 +24,10 @@ export class Experts {
   // Whether that layer is a mixture.
   has(layer: number): boolean {
     if (this.#style === undefined) return false;
-    if (this.#style === "deepseek") return layer >= this.#from.number("first_k_dense_replace", 0);
+    if (this.#style === "deepseek") {
+      const frequency = this.#from.number("moe_layer_freq", 1);
+      return layer >= this.#from.number("first_k_dense_replace", 0) && layer % frequency === 0;
+    }
     if (this.#style !== "qwen") return true;
     const dense = (this.#from.config["mlp_only_layers"] ?? []) as number[];
     const step = this.#from.number("decoder_sparse_step", 1);
