@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.h"
 #include "base/str_cat.h"
 #include "model/families.h"
+#include "model/wrapped.h"
 
 namespace shoal::model {
 
@@ -278,6 +280,26 @@ Status ChooseMixtureLayers(const JsonObject& config, const Family& family, Archi
   return {};
 }
 
+Result<Architecture> ReadDecoder(const JsonObject& config, const Family& family) {
+  Architecture arch;
+  arch.family = family.model_type;
+  RETURN_IF_ERROR(ReadSizes(config, family, arch));
+  RETURN_IF_ERROR(ReadMlp(config, family, arch));
+  RETURN_IF_ERROR(ReadAttention(config, family, arch));
+  RETURN_IF_ERROR(ReadWindows(config, family, arch));
+  RETURN_IF_ERROR(ReadRotation(config, family, arch));
+  if (family.mixtures != Mixtures::kNone) {
+    RETURN_IF_ERROR(ReadMixture(config, family, arch));
+    RETURN_IF_ERROR(ChooseMixtureLayers(config, family, arch));
+  }
+  if (family.finish != nullptr) RETURN_IF_ERROR(family.finish(config, arch));
+  // A window that never closes within the context is none.
+  for (Layer& layer : arch.layer_kinds) {
+    if (layer.window >= arch.positions) layer.window = 0;
+  }
+  return arch;
+}
+
 }  // namespace
 
 HeadLayout Architecture::HeadLayoutOf(uint32_t block) const {
@@ -300,35 +322,26 @@ std::string SupportedFamilies() {
     if (!names.empty()) names += ", ";
     names += family.model_type;
   }
-  return names;
+  return StrCat(names, ", ", SupportedWrappers());
 }
 
 Result<Architecture> ParseArchitecture(std::string_view config_json) {
   ASSIGN_OR_RETURN(const boost::json::value value, ParseJson(config_json, kConfig));
   ASSIGN_OR_RETURN(const JsonObject config, JsonObject::From(value, std::string(kConfig)));
   ASSIGN_OR_RETURN(const std::string type, config.Text("model_type"));
-  const Family* family = FindFamily(type);
-  if (family == nullptr) {
+  if (const Family* const family = FindFamily(type)) return ReadDecoder(config, *family);
+  const Wrapper* const wrapper = FindWrapper(type);
+  if (wrapper == nullptr) {
     return Unsupported(
         config, "model_type",
         StrCat("\"", type.substr(0, 80), "\" is not supported; supported: ", SupportedFamilies()));
   }
-  Architecture arch;
-  arch.family = type;
-  RETURN_IF_ERROR(ReadSizes(config, *family, arch));
-  RETURN_IF_ERROR(ReadMlp(config, *family, arch));
-  RETURN_IF_ERROR(ReadAttention(config, *family, arch));
-  RETURN_IF_ERROR(ReadWindows(config, *family, arch));
-  RETURN_IF_ERROR(ReadRotation(config, *family, arch));
-  if (family->mixtures != Mixtures::kNone) {
-    RETURN_IF_ERROR(ReadMixture(config, *family, arch));
-    RETURN_IF_ERROR(ChooseMixtureLayers(config, *family, arch));
-  }
-  if (family->finish != nullptr) RETURN_IF_ERROR(family->finish(config, arch));
-  // A window that never closes within the context is none.
-  for (Layer& layer : arch.layer_kinds) {
-    if (layer.window >= arch.positions) layer.window = 0;
-  }
+  const Family* const family = FindFamily(wrapper->text_type);
+  CHECK(family != nullptr);
+  ASSIGN_OR_RETURN(const boost::json::object text, TextConfig(*wrapper, config));
+  ASSIGN_OR_RETURN(Architecture arch,
+                   ReadDecoder(JsonObject(text, StrCat(kConfig, ": text_config")), *family));
+  arch.wrapped = true;
   return arch;
 }
 

@@ -139,7 +139,7 @@ struct HeadLayout {
 
 // A decoder. Blocks: 0 is the embedding, 1..layers the layers, layers + 1 the final norm and head.
 struct Architecture {
-  std::string family;  // config.json's model_type.
+  std::string family;  // config.json's model_type, or its text_config's.
   uint32_t hidden = 0;
   uint32_t layers = 0;
   uint32_t vocab = 0;
@@ -161,6 +161,8 @@ struct Architecture {
   double logit_softcap = 0;  // If not 0: logits x become softcap * tanh(x / softcap).
   // The embedding's table is the head's matrix.
   bool tied = false;
+  // The checkpoint holds other parts besides (wrapped.h).
+  bool wrapped = false;
   bool operator==(const Architecture&) const = default;
 
   uint32_t block_count() const { return layers + 2; }

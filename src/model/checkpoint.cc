@@ -5,6 +5,7 @@
 #include "model/families.h"
 #include "model/json.h"
 #include "model/quantised.h"
+#include "model/wrapped.h"
 
 namespace shoal::model {
 
@@ -60,6 +61,7 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
 }
 
 std::string Checkpoint::KeyOf(const std::string& name) const {
+  if (architecture_.wrapped) return UnwrappedName(name);
   const Family* family = FindFamily(architecture_.family);
   CHECK(family != nullptr);
   const std::string_view prefix = family->optional_prefix;

@@ -29,7 +29,8 @@ class Checkpoint {
   const std::string& generation_json() const { return generation_json_; }
   const Architecture& architecture() const { return architecture_; }
   const GenerationDefaults& generation() const { return generation_; }
-  // By name, without the prefix that some files of a family have (Family::optional_prefix).
+  // By name, without the prefix that some files of a family have (Family::optional_prefix), or that
+  // a decoder has beside other parts (wrapped.h).
   // Quantised ones are there as what they stand for (model/quantised.h).
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
 

@@ -1,5 +1,6 @@
 #include "base/str_cat.h"
 #include "model/architecture.h"
+#include "model/wrapped.h"
 
 namespace shoal::model {
 
@@ -20,6 +21,11 @@ Result<GenerationDefaults> ParseGenerationDefaults(std::string_view config_json,
   };
   ASSIGN_OR_RETURN(const boost::json::value config_value, ParseJson(config_json, "config.json"));
   ASSIGN_OR_RETURN(const JsonObject config, JsonObject::From(config_value, "config.json"));
+  ASSIGN_OR_RETURN(const std::string type, config.TextOr("model_type", ""));
+  if (const Wrapper* const wrapper = FindWrapper(type)) {
+    ASSIGN_OR_RETURN(const boost::json::object text, TextConfig(*wrapper, config));
+    RETURN_IF_ERROR(read_ids({text, "config.json: text_config"}));
+  }
   RETURN_IF_ERROR(read_ids(config));
   if (generation_json.empty()) return defaults;
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/str_cat.h"
 #include "model/families.h"
+#include "model/wrapped.h"
 
 namespace shoal::model {
 
@@ -317,6 +318,7 @@ bool IsIgnorableTensor(const Architecture& arch, std::string_view tensor) {
   for (uint32_t layer = 0; layer < arch.extra_layers; ++layer) {
     if (tensor.starts_with(StrCat(family->layer_prefix, arch.layers + layer, "."))) return true;
   }
+  if (arch.wrapped && IsOfAnotherPart(tensor)) return true;
   return tensor.ends_with(".rotary_emb.inv_freq") || tensor.ends_with(".attn.bias") ||
          tensor.ends_with(".attn.masked_bias") ||
          (arch.tied && tensor == TensorNameOf(*family, "head").tensor);

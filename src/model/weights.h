@@ -56,7 +56,8 @@ struct WeightSpec {
 std::vector<WeightSpec> BlockWeights(const Architecture& arch, uint32_t block);
 
 // Whether a tensor that no block reads may be in a checkpoint all the same: buffers that are
-// computed from the configuration, the copy of a tied head, layers that predict further tokens.
+// computed from the configuration, the copy of a tied head, layers that predict further tokens, and
+// parts beside the decoder.
 bool IsIgnorableTensor(const Architecture& arch, std::string_view tensor);
 
 struct BlockCosts {
