@@ -95,11 +95,14 @@ class Strip : public Normalizer {
 
 class PrecompiledNormalizer : public Normalizer {
  public:
-  explicit PrecompiledNormalizer(CharacterMap map) : map_(std::move(map)) {}
-  Result<std::string> Apply(std::string text) const override { return map_.Apply(text); }
+  PrecompiledNormalizer(CharacterMap map, bool longest) : map_(std::move(map)), longest_(longest) {}
+  Result<std::string> Apply(std::string text) const override {
+    return longest_ ? map_.ApplyLongest(text) : map_.Apply(text);
+  }
 
  private:
   CharacterMap map_;
+  bool longest_;
 };
 
 class Sequence : public Normalizer {
@@ -171,7 +174,9 @@ Result<NormalizerPtr> ParseNormalizer(const model::JsonObject& object) {
                      object.Text("precompiled_charsmap", kMaxCharsmapBytes));
     Result<CharacterMap> map = CharacterMap::FromBase64(encoded);
     if (!map) return FailWithContext(std::move(map).error(), object.where());
-    return std::make_unique<PrecompiledNormalizer>(*std::move(map));
+    // Written by convert/ alone.
+    ASSIGN_OR_RETURN(const bool longest, object.BoolOr("longest", false));
+    return std::make_unique<PrecompiledNormalizer>(*std::move(map), longest);
   }
   return Fail(Code::kUnimplemented,
               StrCat(object.where(), ": the normalizer \"", type, "\" is not supported"));

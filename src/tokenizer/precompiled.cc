@@ -19,6 +19,17 @@ uint32_t Value(uint32_t unit) { return unit & 0x7FFFFFFF; }
 uint32_t Label(uint32_t unit) { return unit & (0x80000000u | 0xFF); }
 uint32_t Offset(uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
 
+bool EndsACharacter(std::string_view text, size_t end) {
+  return end == text.size() || (static_cast<uint8_t>(text[end]) & 0xC0) != 0x80;
+}
+
+Result<std::string> Checked(std::string text) {
+  if (!IsValidUtf8(text)) {
+    return Fail(Code::kInvalidArgument, "precompiled_charsmap: a replacement is not UTF-8");
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<CharacterMap> CharacterMap::FromBase64(std::string_view encoded) {
@@ -38,25 +49,27 @@ Result<CharacterMap> CharacterMap::FromBase64(std::string_view encoded) {
   return map;
 }
 
-std::optional<std::string_view> CharacterMap::Find(std::string_view text) const {
+std::optional<CharacterMap::Match> CharacterMap::Find(std::string_view text, Which which) const {
+  std::optional<Match> found;
   // Positions come from the file: each is checked before it is read.
   uint32_t position = Offset(trie_[0]);
-  for (const char c : text) {
-    const auto byte = static_cast<uint8_t>(c);
-    if (byte == 0) return std::nullopt;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<uint8_t>(text[at]);
+    if (byte == 0) break;
     position ^= byte;
-    if (position >= trie_.size()) return std::nullopt;
+    if (position >= trie_.size()) break;
     const uint32_t unit = trie_[position];
-    if (Label(unit) != byte) return std::nullopt;
+    if (Label(unit) != byte) break;
     position ^= Offset(unit);
     if (!HasLeaf(unit)) continue;
-    if (position >= trie_.size()) return std::nullopt;
+    if (position >= trie_.size()) break;
     const uint32_t begin = Value(trie_[position]);
-    if (begin >= replacements_.size()) return std::nullopt;
+    if (begin >= replacements_.size()) break;
     const std::string_view rest = std::string_view(replacements_).substr(begin);
-    return rest.substr(0, rest.find('\0'));
+    found = Match{at + 1, rest.substr(0, rest.find('\0'))};
+    if (which == Which::kShortest) break;
   }
-  return std::nullopt;
+  return found;
 }
 
 Result<std::string> CharacterMap::Apply(std::string_view text) const {
@@ -64,8 +77,8 @@ Result<std::string> CharacterMap::Apply(std::string_view text) const {
   out.reserve(text.size());
   for (const std::string_view grapheme : Graphemes(text)) {
     if (grapheme.size() < kShortGraphemeBytes) {
-      if (const std::optional<std::string_view> replacement = Find(grapheme)) {
-        out += *replacement;
+      if (const std::optional<Match> match = Find(grapheme, Which::kShortest)) {
+        out += match->replacement;
         continue;
       }
     }
@@ -73,13 +86,28 @@ Result<std::string> CharacterMap::Apply(std::string_view text) const {
       const size_t begin = at;
       NextCodePoint(grapheme, at);
       const std::string_view character = grapheme.substr(begin, at - begin);
-      out += Find(character).value_or(character);
+      const std::optional<Match> match = Find(character, Which::kShortest);
+      out += match ? match->replacement : character;
     }
   }
-  if (!IsValidUtf8(out)) {
-    return Fail(Code::kInvalidArgument, "precompiled_charsmap: a replacement is not UTF-8");
+  return Checked(std::move(out));
+}
+
+Result<std::string> CharacterMap::ApplyLongest(std::string_view text) const {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const std::optional<Match> match = Find(text.substr(at), Which::kLongest);
+    if (match && EndsACharacter(text, at + match->bytes)) {
+      out += match->replacement;
+      at += match->bytes;
+      continue;
+    }
+    const size_t begin = at;
+    NextCodePoint(text, at);
+    out += text.substr(begin, at - begin);
   }
-  return out;
+  return Checked(std::move(out));
 }
 
 }  // namespace shoal::tokenizer

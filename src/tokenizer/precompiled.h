@@ -24,9 +24,18 @@ class CharacterMap {
   // what SentencePiece does. kInvalidArgument when a replacement is not UTF-8.
   Result<std::string> Apply(std::string_view text) const;
 
+  // Replaces, from the beginning on, the longest piece that the map knows, or keeps a character:
+  // what SentencePiece does. kInvalidArgument when a replacement is not UTF-8.
+  Result<std::string> ApplyLongest(std::string_view text) const;
+
  private:
-  // What the shortest known prefix of `text` is replaced with.
-  std::optional<std::string_view> Find(std::string_view text) const;
+  struct Match {
+    size_t bytes = 0;  // Of the text.
+    std::string_view replacement;
+  };
+  enum class Which : uint8_t { kShortest, kLongest };
+  // The known prefix of `text`.
+  std::optional<Match> Find(std::string_view text, Which which) const;
 
   std::vector<uint32_t> trie_;
   std::string replacements_;

@@ -26,11 +26,12 @@ object Replace(object pattern, std::string_view content) {
 boost::json::value NormalizerJson(const PieceModel& model, bool prefix, bool escape) {
   array steps;
   if (!model.charsmap.empty()) {
-    steps.push_back(
-        {{"type", "Precompiled"}, {"precompiled_charsmap", EncodeBase64(model.charsmap)}});
+    steps.push_back({{"type", "Precompiled"},
+                     {"precompiled_charsmap", EncodeBase64(model.charsmap)},
+                     {"longest", true}});
   }
   if (model.remove_extra_whitespaces) {
-    steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
+    steps.push_back(Replace({{"Regex", "\\A +| +\\z"}}, ""));
     steps.push_back(Replace({{"Regex", " {2,}"}}, " "));
   }
   if (prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
@@ -135,6 +136,9 @@ Result<object> TokenizerJsonOfPieces(const PieceModel& model, const TokenizerCon
       added[id] = AddedTokenJson(id, piece.text, true);
     } else if (piece.type == PieceType::kUserDefined) {
       added[id] = AddedTokenJson(id, piece.text, false);
+      // A piece with spaces (Gemma's runs of them) is found where they have been escaped. Where the
+      // normalizer begins a text with a space, it would begin the piece with one, too.
+      added[id]["normalized"] = !model.add_dummy_prefix && piece.text.contains(kSpace);
     }
   }
   const bool is_bpe = model.algorithm == PieceAlgorithm::kBpe;

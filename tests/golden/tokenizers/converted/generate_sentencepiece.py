@@ -2,8 +2,9 @@
 """Writes small SentencePiece models, each as a tokenizer.model and as a GGUF file, and
 sentencepiece.json: what SentencePiece itself makes of texts with them.
 
-Needs Debian's python3-sentencepiece. Training is not the same in every version: run it only to
-change the models, and commit what it writes. Texts come from ../*/vectors.json.
+Needs Debian's python3-sentencepiece. Training is not the same in every version: models that are
+there are kept; delete one to train it again. Commit what it writes. Texts come from
+../*/vectors.json.
 """
 import io
 import json
@@ -22,6 +23,12 @@ KINDS = {
     "bpe_plain": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity",
                       remove_extra_whitespaces=False, add_dummy_prefix=False,
                       user_defined_symbols=["<start_of_turn>", "\n\n"]),
+    # The same with runs of spaces, as Gemma has them.
+    "bpe_runs": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity",
+                     remove_extra_whitespaces=False, add_dummy_prefix=False,
+                     user_defined_symbols=["\u2581\u2581", "\u2581\u2581\u2581"]),
+    # Spaces at both ends go, other whitespace stays.
+    "bpe_trimmed": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity"),
     # As T5's.
     "unigram": dict(model_type="unigram", normalization_rule_name="nmt_nfkc"),
     "unigram_bytes": dict(model_type="unigram", byte_fallback=True,
@@ -73,7 +80,8 @@ def texts():
 
 def random_texts(corpus, count):
     source = random.Random(9)
-    alphabet = "abcdefgehiou THE '.,-\n\t  0123456789éß漢字ﬁ①½Ⅷ\u00a0\u3000😀"
+    alphabet = ("abcdefgehiou THE '.,-\n\t  0123456789éß漢字ﬁ①½Ⅷ\u00a0\u3000😀"
+                "eaｌŒ\u0301\u0308\u200d🇩")  # That compose, or belong to one grapheme.
     made = []
     for _ in range(count):
         if source.random() < 0.4:
@@ -94,18 +102,22 @@ def main():
     lines = [line for text in corpus for line in text.split("\n") if line.strip()]
     rows = []
     for name, options in KINDS.items():
-        out = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines), model_writer=out, vocab_size=700,
-            character_coverage=0.995, hard_vocab_limit=False, minloglevel=2, **options)
-        (HERE / f"{name}.model").write_bytes(out.getvalue())
-        model = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue())
-        if not name.startswith("unigram") or "bytes" in name:
+        path = HERE / f"{name}.model"
+        if not path.exists():
+            out = io.BytesIO()
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(lines), model_writer=out, vocab_size=700,
+                character_coverage=0.995, hard_vocab_limit=False, minloglevel=2, **options)
+            path.write_bytes(out.getvalue())
+        model = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+        if name not in ("unigram", "bpe_trimmed"):
             gguf(options, model, name)
         special = ["<unk>", "<s>", "</s>"]
         for text in corpus[::3] + random_texts(corpus, 150):
             if any(token in text for token in special) or "\u2581" in text:
                 continue
+            if name.startswith("unigram") and len(text) > 1 and len(set(text)) == 1:
+                continue  # Many ways are equally good; rounding chooses.
             ids = model.encode(text)
             rows.append({"model": name, "text": text, "ids": " ".join(map(str, ids)),
                          "decoded": model.decode(ids)})
