@@ -148,8 +148,10 @@ struct PassOn {
 struct RouteStage {
   NodeId node;
   planner::Span span;
-  uint32_t kept = 0;    // Positions whose KV is there already.
-  uint32_t copied = 0;  // After these, positions whose KV comes from where it lies already.
+  uint32_t kept = 0;  // Positions whose KV is there already.
+  // After these, positions whose KV comes from another session there, or from who is about to
+  // leave.
+  uint32_t copied = 0;
 };
 // For the trace: the session goes this way from now on. Stages that keep and copy less than `from`
 // positions are given the inputs of the others again; from `from` on every stage works.

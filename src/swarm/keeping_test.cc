@@ -188,6 +188,12 @@ TEST(Keeping, WhoLeavesInGoodOrderHandsItsKvOver) {
     EXPECT_TRUE(world.let_go.contains(node));
     EXPECT_EQ(world.imported.size(), 1u);
     EXPECT_TRUE(world.replayed.empty());
+    const SessionRouted& routed = world.routes.back();
+    EXPECT_GT(routed.epoch.value, 1u);
+    for (const RouteStage& stage : routed.stages) {
+      EXPECT_EQ(stage.kept + stage.copied, routed.from);
+      EXPECT_EQ(stage.copied > 0, stage.node == *world.imported.begin());
+    }
     EXPECT_EQ(world.answers[SessionId{1}].tokens, world.Expected(1, 250));
   }
 }

@@ -122,7 +122,7 @@ void Swarm::StartHop(SessionId id, Session& session, const PrefixMatch& match, N
                            .replay_to = live});
   Hop& hop = session.route.back();
   if (hop.is_behind()) StartImport(id, session, hop, out);
-  stage = {.node = node, .span = volunteer.span, .kept = keep, .copied = there - keep};
+  stage = {.node = node, .span = volunteer.span, .kept = keep, .copied = hop.replay_next - keep};
 }
 
 // Inputs from the live position on come again; those of cuts that are no more are of no use.

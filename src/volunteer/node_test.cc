@@ -412,6 +412,40 @@ TEST_F(NodeTest, WithExpertsElsewhereWhoLeavesHandsOver) {
   }
 }
 
+// The newcomer says of itself that it is slow: it is quicker to send it KV than to have it compute.
+TEST_F(NodeTest, WithExpertsElsewhereKvIsSentInAllParts) {
+  CoordinatorOptions options;
+  options.expert_holders = 2;
+  options.trace = scratch_.path() / "trace";
+  Serve(options, "mixture");
+  auto lenders = std::vector<std::unique_ptr<Lender>>();
+  for (const char* cache : {"a", "b", "c"}) lenders.push_back(Lend(cache));
+  ASSERT_TRUE(UntilReady());
+  const json::array expected = Complete(LongPrompt(60, 1), 200);
+  const auto router = LastRoute(options.trace).at(0).at("node").to_number<uint32_t>();
+  const auto leaver = std::ranges::find_if(
+      lenders, [&](const auto& lender) { return lender->node->number() == router; });
+  ASSERT_NE(leaver, lenders.end());
+  std::unique_ptr<Lender> newcomer;
+  bool left = false;
+  net::Timer timer(loop_);
+  timer.After(std::chrono::milliseconds(60), [&] {
+    NodeOptions slow = OptionsOf("d");
+    slow.measures = {{"probe.gflops", 0.05}};
+    newcomer = Lend(std::move(slow));
+    (*leaver)->node->Leave("closing", [&] { left = true; });
+  });
+  EXPECT_EQ(Complete(LongPrompt(60, 1), 200), expected);
+  EXPECT_TRUE(net::RunUntil(loop_, [&] { return left; }, seconds(20)));
+  const json::array route = LastRoute(options.trace);
+  ASSERT_EQ(route.size(), 1u);
+  EXPECT_EQ(route[0].at("node").to_number<uint32_t>(), newcomer->node->number());
+  EXPECT_EQ(route[0].at("kept"), 0);
+  EXPECT_GT(route[0].at("copied").to_number<int>(), 60) << json::serialize(route);
+  EXPECT_TRUE(newcomer->problems.empty());
+  for (const auto& lender : lenders) EXPECT_TRUE(lender->problems.empty());
+}
+
 TEST_F(NodeTest, AfterAnAbruptEndOfTheCoordinatorAllIsAsBefore) {
   CoordinatorOptions options;
   options.stages_min = 2;

@@ -7,6 +7,7 @@ export interface RoutedStage {
   first: number;
   last: number;
   kept: number;
+  copied: number;
 }
 
 export interface Routed {
