@@ -43,7 +43,8 @@ export class OpfsStore implements ChunkStore {
     try {
       const access = await handle.createSyncAccessHandle();
       try {
-        access.write(bytes);
+        const written = access.write(bytes);
+        if (written < bytes.length) throw new DOMException("no room", "QuotaExceededError");
         access.flush();
       } finally {
         access.close();
