@@ -18,10 +18,10 @@ export default defineConfig(({ command }) => ({
     rolldownOptions: {
       input: { index: here("package/index.ts"), chat: here("package/chat.ts") },
       preserveEntrySignatures: "strict" as const,
-      output: { entryFileNames: "[name].js" },
+      output: { entryFileNames: "[name].js", comments: false },
     },
   },
-  worker: { format: "es" as const },
+  worker: { format: "es" as const, rolldownOptions: { output: { comments: false } } },
   plugins: [
     {
       name: "types",

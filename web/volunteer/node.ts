@@ -223,8 +223,9 @@ export class VolunteerNode {
     }
     const node = body.node === 0 ? to : body.node;
     if (node === 0) {
-      this.#outbox.sendError(new ShoalError("invalid_argument", "hello gave no node number"));
-      this.#link.drop("the coordinator gave no node number");
+      const detail = "the coordinator gave no node number";
+      this.#outbox.sendError(new ShoalError("invalid_argument", detail));
+      this.#link.drop(detail);
       return;
     }
     // Another number: the coordinator does not know us any more, nor our sessions.

@@ -173,7 +173,7 @@ function checkRoute(frame: Open, { hasHead, positions }: SessionLimits): void {
       "invalid_argument",
       hasHead
         ? `the head is here, yet the session's next node is ${frame.next}`
-        : "the session has no next node, yet the head is not here",
+        : "the head is not here, yet the session has no next node",
     );
   }
   if (frame.capacity < 1 || frame.capacity > positions) {

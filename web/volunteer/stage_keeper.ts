@@ -164,7 +164,7 @@ export class StageKeeper {
   async #loadExecutor(assign: Assign, files: StageFiles[], signal: AbortSignal): Promise<boolean> {
     const { executors } = this.#parts;
     const stop = (): void => void executors.unload();
-    if (signal.aborted) throw new ShoalError("cancelled", "a newer assignment came");
+    if (signal.aborted) throw new ShoalError("cancelled", "a newer assignment replaced this one");
     signal.addEventListener("abort", stop, { once: true });
     try {
       return await executors.load(partsOf(assign), files);

@@ -76,10 +76,17 @@ async function post(
   return response;
 }
 
-// The key is for this page's own coordinator only.
+let lastKey = "";
+
+// The key for this page's own coordinator, as the address says now, or said before.
+export function ownKey(): string {
+  lastKey = apiKeyOf(new URL(location.href), ownStorage()) || lastKey;
+  return lastKey;
+}
+
+// For this page's own coordinator only.
 function authorization(origin: string): Record<string, string> {
-  if (origin !== "") return {};
-  const key = apiKeyOf(new URL(location.href), ownStorage());
+  const key = origin === "" ? ownKey() : "";
   return key === "" ? {} : { Authorization: `Bearer ${key}` };
 }
 

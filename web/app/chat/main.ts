@@ -6,6 +6,7 @@ import { icon } from "../common/icons.ts";
 import { SwarmPicture } from "../common/picture.ts";
 import { watchStatus, type Status } from "../common/status.ts";
 import { AnswerPicture } from "./answer_picture.ts";
+import { ownKey } from "./api.ts";
 import { Composer } from "./composer.ts";
 import { download } from "./download.ts";
 import { Library } from "./library.ts";
@@ -35,6 +36,9 @@ const storage = ((): Storage | undefined => {
     return undefined;
   }
 })();
+
+// Before the address names a chat instead.
+ownKey();
 
 const toast = new Toast();
 const strip = new SwarmStrip();

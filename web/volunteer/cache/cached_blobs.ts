@@ -27,9 +27,6 @@ export interface CachedBlobsOptions {
 
 export class CachedBlobs implements BlobSource {
   readonly #options: CachedBlobsOptions;
-  // Of fetches that are over, for those to come.
-  readonly #scratches: Scratch[] = [];
-  #fetches = 0;
   // Released by `retain`.
   readonly #held = new Map<string, Promise<() => void>>();
   // Bytes that room has been made for and that are not written yet.
@@ -41,13 +38,11 @@ export class CachedBlobs implements BlobSource {
   }
 
   async fetch(file: StageFile, signal: AbortSignal, onBytes: OnBytes): Promise<Blob> {
-    ++this.#fetches;
-    const scratch = this.#scratches.pop() ?? new Scratch();
+    const scratch = new Scratch();
     try {
       return await this.#fetch(file, signal, onBytes, scratch);
     } finally {
-      this.#scratches.push(scratch);
-      if (--this.#fetches === 0) for (const unused of this.#scratches.splice(0)) unused.free();
+      scratch.free();
     }
   }
 

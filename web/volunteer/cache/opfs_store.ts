@@ -43,8 +43,7 @@ export class OpfsStore implements ChunkStore {
     try {
       const access = await handle.createSyncAccessHandle();
       try {
-        const written = access.write(bytes);
-        if (written < bytes.length) throw new DOMException("no room", "QuotaExceededError");
+        if (access.write(bytes) < bytes.length) throw new Error("no room");
         access.flush();
       } finally {
         access.close();
