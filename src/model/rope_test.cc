@@ -71,11 +71,17 @@ TEST(RopeFrequencies, Llama3KeepsFastAndDividesSlowOnes) {
   const auto after = RopeFrequencies(scaled, 8192);
   for (size_t i = 0; i < before.size(); ++i) {
     const double turns = 8192 * before[i] / (2 * M_PI);
-    if (turns > 4) EXPECT_EQ(after[i], before[i]) << i;
-    if (turns < 1) EXPECT_DOUBLE_EQ(after[i], before[i] / 8) << i;
+    if (turns > 4) {
+      EXPECT_EQ(after[i], before[i]) << i;
+    }
+    if (turns < 1) {
+      EXPECT_DOUBLE_EQ(after[i], before[i] / 8) << i;
+    }
     EXPECT_LE(after[i], before[i]);
     EXPECT_GE(after[i], before[i] / 8 * (1 - 1e-12));
-    if (i > 0) EXPECT_LT(after[i], after[i - 1]);
+    if (i > 0) {
+      EXPECT_LT(after[i], after[i - 1]);
+    }
   }
   EXPECT_EQ(after[0], 1.0);
 }
@@ -91,8 +97,12 @@ TEST(RopeFrequencies, YarnRampsBetweenDimensions) {
   const auto before = RopeFrequencies(Rope{.dims = 64}, 4096);
   const auto after = RopeFrequencies(*rope, 4096);
   for (size_t i = 0; i < before.size(); ++i) {
-    if (i <= 10) EXPECT_DOUBLE_EQ(after[i], before[i]) << i;
-    if (i >= 23) EXPECT_DOUBLE_EQ(after[i], before[i] / 40) << i;
+    if (i <= 10) {
+      EXPECT_DOUBLE_EQ(after[i], before[i]) << i;
+    }
+    if (i >= 23) {
+      EXPECT_DOUBLE_EQ(after[i], before[i] / 40) << i;
+    }
   }
   EXPECT_NEAR(after[16], before[16] * (1 - 6.0 / 13) + before[16] / 40 * 6 / 13, 1e-15);
 
