@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/str_cat.h"
 #include "coordinator/grammar/json_numbers.h"
@@ -48,6 +49,15 @@ const std::vector<TypeKeywords>& KeywordsOfTypes() {
       {"integer", bounds},
   };
   return all;
+}
+
+// Of a schema of that type.
+std::vector<std::string_view> KeywordsOf(std::string_view type) {
+  std::vector<std::string_view> keywords = {"type"};
+  for (const TypeKeywords& one : KeywordsOfTypes()) {
+    if (one.type == type) keywords.insert(keywords.end(), one.names.begin(), one.names.end());
+  }
+  return keywords;
 }
 
 bool IsForType(std::string_view keyword, std::string_view type) {
@@ -92,7 +102,7 @@ class Compiler {
   Result<std::optional<uint32_t>> Count(const json::object& schema, const char* name,
                                         const std::string& where);
   Status CheckKeywords(const json::object& schema, const std::string& where,
-                       std::initializer_list<std::string_view> known);
+                       const std::vector<std::string_view>& known);
 
   const json::value& root_;
   Grammar grammar_;
@@ -105,7 +115,7 @@ std::string Below(const std::string& where, std::string_view name) {
 }
 
 Status Compiler::CheckKeywords(const json::object& schema, const std::string& where,
-                               std::initializer_list<std::string_view> known) {
+                               const std::vector<std::string_view>& known) {
   for (const auto& [key, value] : schema) {
     const std::string_view name = key;
     if (std::ranges::find(known, name) != known.end()) continue;
@@ -184,11 +194,11 @@ Result<Rule> Compiler::Types(const json::value& types, const json::object& schem
 
 Result<Rule> Compiler::OfType(std::string_view type, const json::object& schema,
                               const std::string& where, size_t depth) {
+  RETURN_IF_ERROR(CheckKeywords(schema, where, KeywordsOf(type)));
   if (type == "object") return Object(schema, where, depth);
   if (type == "array") return Array(schema, where, depth);
   if (type == "string") return String(schema, where);
   if (type == "number" || type == "integer") return Numeric(type == "integer", schema, where);
-  RETURN_IF_ERROR(CheckKeywords(schema, where, {"type"}));
   if (type == "boolean") return Values({true, false}, where);
   if (type == "null") return Values({nullptr}, where);
   return Wrong(Below(where, "type"), StrCat("is no type: ", type));
@@ -249,7 +259,6 @@ Result<std::optional<uint32_t>> Compiler::Count(const json::object& schema, cons
 }
 
 Result<Rule> Compiler::String(const json::object& schema, const std::string& where) {
-  RETURN_IF_ERROR(CheckKeywords(schema, where, {"type", "minLength", "maxLength"}));
   ASSIGN_OR_RETURN(const auto least, Count(schema, "minLength", where));
   ASSIGN_OR_RETURN(const auto most, Count(schema, "maxLength", where));
   if (least && most && *least > *most) return Wrong(where, "has minLength above maxLength");
@@ -261,8 +270,6 @@ Result<Rule> Compiler::String(const json::object& schema, const std::string& whe
 
 Result<Rule> Compiler::Numeric(bool is_whole, const json::object& schema,
                                const std::string& where) {
-  RETURN_IF_ERROR(CheckKeywords(
-      schema, where, {"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}));
   Bounds bounds;
   bool has_bounds = false;
   // The narrower of the two that may be given for each side.
@@ -292,7 +299,6 @@ Result<Rule> Compiler::Numeric(bool is_whole, const json::object& schema,
 }
 
 Result<Rule> Compiler::Array(const json::object& schema, const std::string& where, size_t depth) {
-  RETURN_IF_ERROR(CheckKeywords(schema, where, {"type", "items", "minItems", "maxItems"}));
   ASSIGN_OR_RETURN(const auto least, Count(schema, "minItems", where));
   ASSIGN_OR_RETURN(const auto most, Count(schema, "maxItems", where));
   if (least && most && *least > *most) return Wrong(where, "has minItems above maxItems");
@@ -305,8 +311,6 @@ Result<Rule> Compiler::Array(const json::object& schema, const std::string& wher
 }
 
 Result<Rule> Compiler::Object(const json::object& schema, const std::string& where, size_t depth) {
-  RETURN_IF_ERROR(
-      CheckKeywords(schema, where, {"type", "properties", "required", "additionalProperties"}));
   const json::value* properties = schema.if_contains("properties");
   const json::value* required = schema.if_contains("required");
   const auto says = [](const json::value* list) {
