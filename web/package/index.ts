@@ -1,6 +1,7 @@
 // @shoal/volunteer: lends the tab of a page's visitor to a coordinator, with the visitor's consent
 // and within limits that this code keeps.
 
+import { ownStorage } from "../app/common/access.ts";
 import { Lender } from "../app/lend/lender.ts";
 import { SurroundingsWatch } from "../app/lend/surroundings.ts";
 import { Tally } from "../app/lend/tally.ts";
@@ -38,7 +39,7 @@ export async function lend(options: LendOptions): Promise<Lending | undefined> {
 }
 
 function start(origin: string, memoryBytes: number, options: LendOptions): Lending {
-  const storage = localStorageOf();
+  const storage = ownStorage();
   const tally = new Tally(storage, () => new Date().toLocaleDateString("sv"));
   const surroundings = new SurroundingsWatch(() => lender.update());
   const limits = readLimits({ ...carefulLimits, ...options.limits });
@@ -96,12 +97,4 @@ function start(origin: string, memoryBytes: number, options: LendOptions): Lendi
       lender.leave();
     },
   };
-}
-
-function localStorageOf(): Storage | undefined {
-  try {
-    return localStorage;
-  } catch {
-    return undefined;
-  }
 }

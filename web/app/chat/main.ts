@@ -1,6 +1,7 @@
 // The chat page: wires the conversation on show, the list of conversations, the message box and the
 // picture of the swarm.
 
+import { ownStorage } from "../common/access.ts";
 import { byId, el, setText } from "../common/dom.ts";
 import { icon } from "../common/icons.ts";
 import { SwarmPicture } from "../common/picture.ts";
@@ -29,13 +30,7 @@ const suggestions = [
   "Tell me a story about a girl and the sea.",
 ];
 
-const storage = ((): Storage | undefined => {
-  try {
-    return localStorage;
-  } catch {
-    return undefined;
-  }
-})();
+const storage = ownStorage();
 
 // Before the address names a chat instead.
 ownKey();

@@ -2,6 +2,7 @@
 // and shows what it does.
 
 import { Volunteer, type VolunteerEvent } from "../../volunteer/volunteer.ts";
+import { ownStorage } from "../common/access.ts";
 import { byId, setText } from "../common/dom.ts";
 import { SwarmMap } from "../common/map.ts";
 import { SwarmPicture } from "../common/picture.ts";
@@ -20,13 +21,7 @@ import { LendView } from "./view.ts";
 const lookEveryMs = 15_000;
 const consentKey = "shoal-lend-consent";
 
-const storage = ((): Storage | undefined => {
-  try {
-    return localStorage;
-  } catch {
-    return undefined;
-  }
-})();
+const storage = ownStorage();
 
 const start = byId("start", HTMLButtonElement);
 const consent = byId("consent", HTMLInputElement);

@@ -7,7 +7,6 @@ export interface RoutedStage {
   first: number;
   last: number;
   kept: number;
-  copied: number;
 }
 
 export interface Routed {
