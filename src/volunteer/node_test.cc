@@ -305,6 +305,11 @@ json::array LongPrompt(size_t count, int end) {
   return prompt;
 }
 
+auto Find(const std::vector<std::unique_ptr<Lender>>& lenders, uint32_t node) {
+  return std::ranges::find(lenders, node,
+                           [](const auto& lender) { return lender->node->number(); });
+}
+
 // The stages of the last route in a trace.
 json::array LastRoute(const fs::path& trace) {
   std::ifstream file(trace);
@@ -347,8 +352,7 @@ TEST_F(NodeTest, WhoLeavesInTheMiddleOfAnAnswerHandsItOver) {
   const json::array before = LastRoute(options.trace);
   // The one that runs the first stage of the next answer, most likely.
   const auto node = before.at(0).at("node").to_number<uint32_t>();
-  const auto leaver = std::ranges::find_if(
-      lenders, [&](const auto& lender) { return lender->node->number() == node; });
+  const auto leaver = Find(lenders, node);
   ASSERT_NE(leaver, lenders.end());
   bool left = false;
   net::Timer timer(loop_);
@@ -396,8 +400,7 @@ TEST_F(NodeTest, WithExpertsElsewhereWhoLeavesHandsOver) {
         node = one.at("id").to_number<uint32_t>();
       }
     }
-    const auto leaver = std::ranges::find_if(
-        lenders, [&](const auto& lender) { return lender->node->number() == node; });
+    const auto leaver = Find(lenders, node);
     ASSERT_NE(leaver, lenders.end());
     bool left = false;
     net::Timer timer(loop_);
@@ -423,8 +426,7 @@ TEST_F(NodeTest, WithExpertsElsewhereKvIsSentInAllParts) {
   ASSERT_TRUE(UntilReady());
   const json::array expected = Complete(LongPrompt(60, 1), 200);
   const auto router = LastRoute(options.trace).at(0).at("node").to_number<uint32_t>();
-  const auto leaver = std::ranges::find_if(
-      lenders, [&](const auto& lender) { return lender->node->number() == router; });
+  const auto leaver = Find(lenders, router);
   ASSERT_NE(leaver, lenders.end());
   std::unique_ptr<Lender> newcomer;
   bool left = false;
