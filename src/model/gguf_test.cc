@@ -32,7 +32,8 @@ std::vector<float> Floats(const TensorView& tensor) {
 
 std::map<std::string, std::vector<float>> Expected(const MappedFile& file) {
   std::map<std::string, std::vector<float>> values;
-  for (const TensorView& tensor : *ParseSafetensors(file.bytes(), "expected")) {
+  const auto tensors = *ParseSafetensors(file.bytes(), "expected");
+  for (const TensorView& tensor : tensors) {
     values[tensor.name] = Floats(tensor);
   }
   return values;

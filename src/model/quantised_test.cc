@@ -25,7 +25,8 @@ struct Loaded {
 
 Loaded Load(const std::filesystem::path& path) {
   Loaded loaded{*MappedFile::Open(path), {}};
-  for (TensorView& tensor : *ParseSafetensors(loaded.file.bytes(), path.string())) {
+  auto tensors = *ParseSafetensors(loaded.file.bytes(), path.string());
+  for (TensorView& tensor : tensors) {
     const std::string name = tensor.name;
     loaded.tensors.emplace(name, std::move(tensor));
   }

@@ -20,8 +20,9 @@ struct Kept {
 Kept CopyAll(const std::string& name, std::string_view quantization, BlockFormat format) {
   const auto path = StrCat(SHOAL_SOURCE_DIR, "/tests/golden/weights/", name, ".safetensors");
   const auto file = *model::MappedFile::Open(path);
+  auto views = *model::ParseSafetensors(file.bytes(), name);
   model::TensorMap tensors;
-  for (model::TensorView& tensor : *model::ParseSafetensors(file.bytes(), name)) {
+  for (model::TensorView& tensor : views) {
     const std::string key = tensor.name;
     tensors.emplace(key, std::move(tensor));
   }

@@ -129,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, OnnxModels,
                          testing::Values(Kind{"genai", 1e-5}, Kind{"optimum", 1e-5},
                                          Kind{"optimum_qk_norm", 1e-5}, Kind{"gpt2_merged", 1e-5},
                                          Kind{"genai_q4", 1e-3}, Kind{"genai_f16", 1e-2}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& one) { return std::string(one.param.name); });
 
 TEST(OnnxFiles, MustLieInTheModelsFolder) {
   const ScratchFolder scratch;

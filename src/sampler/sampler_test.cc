@@ -136,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
                     DistributionCase{"min_p", {.temperature = 1.2f, .min_p = 0.2f}},
                     DistributionCase{
                         "all", {.temperature = 1.5f, .top_k = 12, .top_p = 0.9f, .min_p = 0.05f}}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& one) { return one.param.name; });
 
 TEST(Sampler, FiltersThatLeaveOneTokenAreGreedy) {
   for (uint64_t seed = 0; seed < 200; ++seed) {

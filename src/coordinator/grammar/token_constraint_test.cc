@@ -49,7 +49,8 @@ TEST_F(TokenConstraintTest, KnowsTheBytesOfTokens) {
   for (const char* text :
        {"Hello world", "  two", "\n\n", "na\xc3\xafve \xf0\x9f\x90\x9f {\"a\": 1}"}) {
     std::string bytes;
-    for (const int32_t id : *tokenizer_->Encode(text, false)) bytes += vocabulary_.BytesOf(id);
+    const auto ids = *tokenizer_->Encode(text, false);
+    for (const int32_t id : ids) bytes += vocabulary_.BytesOf(id);
     EXPECT_EQ(bytes, text);
   }
 }

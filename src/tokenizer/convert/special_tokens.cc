@@ -95,13 +95,14 @@ boost::json::value PostProcessorJson(const std::optional<EndToken>& first,
   boost::json::array single;
   boost::json::object specials;
   const auto add = [&](const EndToken& token) {
-    single.push_back({{"SpecialToken", {{"id", token.content}, {"type_id", 0}}}});
+    single.push_back(
+        boost::json::object{{"SpecialToken", {{"id", token.content}, {"type_id", 0}}}});
     specials[token.content] = {{"id", token.content},
                                {"ids", boost::json::array{token.id}},
                                {"tokens", boost::json::array{token.content}}};
   };
   if (first) add(*first);
-  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  single.push_back(boost::json::object{{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
   if (last) add(*last);
   return boost::json::object{{"type", "TemplateProcessing"},
                              {"single", std::move(single)},
