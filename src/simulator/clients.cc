@@ -47,7 +47,7 @@ Clients::Wish Clients::MakeWish() {
 }
 
 void Clients::Try(SessionId session, const Wish& wish, uint32_t attempts) {
-  if (!world_.Availability()) {
+  if (!world_.Admits()) {
     if (attempts < kAttemptsMax) {
       world_.timeline().After(
           kAskAgain, [this, session, wish, attempts] { Try(session, wish, attempts + 1); });

@@ -75,7 +75,7 @@ class World {
   bool InUse(NodeId node) const;
 
   // --- Clients ---
-  Status Availability() const { return swarm_.Availability(timeline_.now()); }
+  Status Admits() const { return swarm_.Admits(timeline_.now()); }
   void Ask(SessionId session, uint32_t client, std::vector<int32_t> prompt, uint32_t max_tokens);
   void Cancel(SessionId session);
 

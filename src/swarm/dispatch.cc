@@ -61,6 +61,16 @@ Micros TravelTime(const FrameAway& frame, const wire::Report& report, Micros now
   return static_cast<Micros>(left);
 }
 
+// The frame, of those that the volunteer has, with the rows that begin as `rows` do.
+std::deque<FrameAway>::iterator FindAway(Volunteer& volunteer, const RowSpan& rows) {
+  return std::ranges::find_if(volunteer.away, [&](const FrameAway& frame) {
+    return std::ranges::any_of(frame.rows, [&](const RowSpan& one) {
+      return one.session == rows.session && one.epoch == rows.epoch &&
+             one.position == rows.position;
+    });
+  });
+}
+
 Hop* FindHop(Session& session, NodeId node) {
   const auto at = std::ranges::find(session.route, node, &Hop::node);
   return at == session.route.end() ? nullptr : &*at;
@@ -84,6 +94,10 @@ void Swarm::On(const StepPassed& event, Micros now, Effects& out) {
   FrameWaiting frame{.step = event.step, .frame = event.frame};
   std::vector<SessionId> wrong;
   const std::vector<RowSpan> spans = SpansOf(step);
+  Volunteer& source = volunteers_.at(event.from);
+  if (const auto cause = FindAway(source, spans.front()); cause != source.away.end()) {
+    cause->bytes_up += event.frame->size();
+  }
   for (const RowSpan& span : spans) {
     const auto at = sessions_.find(span.session);
     if (at == sessions_.end() || !at->second.running() || at->second.epoch != span.epoch) continue;
@@ -128,12 +142,7 @@ void Swarm::On(const StepReported& event, Micros now, Effects& out) {
   if (at == volunteers_.end()) return;
   Volunteer& volunteer = at->second;
   const wire::Report& report = event.report;
-  const auto done = std::ranges::find_if(volunteer.away, [&](const FrameAway& frame) {
-    return std::ranges::any_of(frame.rows, [&](const RowSpan& rows) {
-      return rows.session == report.session && rows.epoch == report.epoch &&
-             rows.position == report.position;
-    });
-  });
+  const auto done = FindAway(volunteer, {report.session, report.epoch, report.position});
   if (done == volunteer.away.end()) return;
   const FrameAway frame = std::move(*done);
   // It works in order: what came before was not worth a report.
@@ -158,6 +167,7 @@ void Swarm::On(const StepReported& event, Micros now, Effects& out) {
   // Only ever a better bound: most steps travel beside others, on a busy machine.
   const Micros travel = TravelTime(frame, report, now);
   if (travel < volunteer.round_trip) ObserveRoundTrip(volunteer, travel);
+  ObserveUplink(volunteer, frame.bytes_up, travel);
   out.push_back(StepCredited{event.node, row_count * volunteer.span.size()});
   volunteer.speed.Observe({WorkOf(BlocksOf(volunteer.form), volunteer.span, counts), seconds});
   Dispatch(event.node, now, out);

@@ -118,10 +118,10 @@ TEST(SwarmExperts, AreDividedOverAsManyAsIsAskedFor) {
     Pool pool(MixtureConfig(holders));
     for (uint32_t node = 1; node <= holders; ++node) {
       pool.Join(node, 1'000'000);
-      EXPECT_FALSE(pool.swarm().Availability(0));
+      EXPECT_FALSE(pool.swarm().Availability());
     }
     pool.Join(holders + 1, 1'000'000);
-    EXPECT_TRUE(pool.swarm().Availability(0)) << pool.swarm().Availability(0).error().ToString();
+    EXPECT_TRUE(pool.swarm().Availability()) << pool.swarm().Availability().error().ToString();
     EXPECT_EQ(pool.experts().size(), holders);
     ASSERT_EQ(pool.spans().size(), 1u);
     EXPECT_EQ(pool.spans().begin()->second.divided, (std::vector<uint32_t>{1, 2}));
@@ -141,17 +141,16 @@ TEST(SwarmExperts, AreDividedOverAsManyAsIsAskedFor) {
 TEST(SwarmExperts, AreDividedOnlyWhereMemoryDemandsIt) {
   Pool whole(MixtureConfig(0));
   whole.Join(1, 1'000'000);
-  EXPECT_TRUE(whole.swarm().Availability(0));
+  EXPECT_TRUE(whole.swarm().Availability());
   EXPECT_TRUE(whole.experts().empty());
   EXPECT_TRUE(whole.spans().begin()->second.divided.empty());
 
   Pool divided(MixtureConfig(0));
   for (uint32_t node = 1; node <= 2; ++node) divided.Join(node, 5300);
-  EXPECT_FALSE(divided.swarm().Availability(0));
-  EXPECT_NE(divided.swarm().Availability(0).error().detail.find("falls short"), std::string::npos);
+  EXPECT_FALSE(divided.swarm().Availability());
+  EXPECT_NE(divided.swarm().Availability().error().detail.find("falls short"), std::string::npos);
   divided.Join(3, 5300);
-  EXPECT_TRUE(divided.swarm().Availability(0))
-      << divided.swarm().Availability(0).error().ToString();
+  EXPECT_TRUE(divided.swarm().Availability()) << divided.swarm().Availability().error().ToString();
   EXPECT_EQ(divided.experts().size(), 2u);
   divided.ExpectTablesToBeTrue();
 }
@@ -169,7 +168,7 @@ TEST(SwarmExperts, ALostHolderIsReplacedByASpareAndStagesAreTold) {
       table.holders, [](const wire::ExpertHolder& holder) { return holder.node == NodeId{}; }));
   pool.Join(9, 1'000'000);
   EXPECT_TRUE(pool.swarm().RouteReady());
-  EXPECT_TRUE(pool.swarm().Availability(0));
+  EXPECT_TRUE(pool.swarm().Availability());
   ASSERT_TRUE(pool.experts().contains(NodeId{9}));
   // Who was not lost went on all the while.
   EXPECT_EQ(pool.swarm().volunteers().at(other).generation, generation);
@@ -182,7 +181,7 @@ TEST(SwarmExperts, AreDividedAgainAfterARestart) {
   const std::vector<std::string> names = {"ann", "bob", "cy"};
   Pool before(MixtureConfig(2));
   for (uint32_t i = 0; i < 3; ++i) before.Join(i + 1, 1'000'000, names[i]);
-  ASSERT_TRUE(before.swarm().Availability(0));
+  ASSERT_TRUE(before.swarm().Availability());
   Config config = MixtureConfig(2);
   for (const auto& [node, span] : before.spans()) {
     const std::string& holder = before.swarm().volunteers().at(node).identity;
@@ -190,10 +189,10 @@ TEST(SwarmExperts, AreDividedAgainAfterARestart) {
   }
   Pool after(config);
   for (uint32_t i = 0; i < 3; ++i) {
-    EXPECT_FALSE(after.swarm().Availability(0));
+    EXPECT_FALSE(after.swarm().Availability());
     after.Join(20 - i, 1'000'000, names[i]);
   }
-  EXPECT_TRUE(after.swarm().Availability(0)) << after.swarm().Availability(0).error().ToString();
+  EXPECT_TRUE(after.swarm().Availability()) << after.swarm().Availability().error().ToString();
   ASSERT_EQ(after.spans().size(), 1u);
   EXPECT_EQ(after.spans().begin()->second.divided, (std::vector<uint32_t>{1, 2}));
   EXPECT_EQ(after.experts().size(), 2u);
@@ -204,9 +203,9 @@ TEST(SwarmExperts, AreDividedAgainAfterARestart) {
   Pool other(config);
   for (uint32_t i = 0; i < 3; ++i) other.Join(i + 1, 1'000'000, i == 0 ? "eve" : names[i]);
   const bool waits = config.expected.front().holders.front() == names[0];
-  EXPECT_EQ(other.swarm().Availability(0).has_value(), !waits);
+  EXPECT_EQ(other.swarm().Availability().has_value(), !waits);
   other.Wait(config.expected_wait + kSecond);
-  EXPECT_TRUE(other.swarm().Availability(0));
+  EXPECT_TRUE(other.swarm().Availability());
   other.ExpectTablesToBeTrue();
 }
 

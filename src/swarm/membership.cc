@@ -16,6 +16,9 @@ constexpr uint64_t kMeasurableBytes = 1u << 20;
 constexpr double kStepPatience = 10;  // Times the predicted duration, beside Config::step_timeout.
 // Part of the way by which a round trip that is longer than the shortest draws the estimate up.
 constexpr Micros kRoundTripDivisor = 16;
+constexpr uint64_t kMeasurableUp = 16u << 10;  // Less is lost in a round trip's jitter.
+constexpr double kUplinkRate = 0.1;            // Of the moving average towards a slower uplink.
+constexpr Micros kUplinkTimeMin = 1000;        // Shorter ways tell nothing of the link.
 }  // namespace
 
 void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
@@ -36,6 +39,8 @@ void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
   volunteer.form = volunteer.choices.front().form;
   volunteer.speed = planner::SpeedEstimate(volunteer.choices.front().speed);
   volunteer.link = ClaimedLink(event.measures);
+  volunteer.knows_uplink = std::ranges::any_of(
+      event.measures, [](const auto& measure) { return measure.name == kUplinkMeasure; });
   out.push_back(SendBody{event.node, wire::Ping{.nonce = next_ping_++, .reply = false}});
   out.push_back(Note{StrCat("volunteer ", event.node.value, " joined (", event.executor, ", ",
                             FormatSize(event.memory_bytes), ")")});
@@ -100,6 +105,18 @@ void Swarm::ObserveRoundTrip(Volunteer& volunteer, Micros round_trip) {
   volunteer.round_trip = before == 0 || round_trip < before
                              ? round_trip
                              : before + (round_trip - before) / kRoundTripDivisor;
+}
+
+// `bytes` came in answer to a frame that, with its answer, was on its way for `travel`. What the
+// link takes for any message, the frame's own way here, and whatever else was on the way only make
+// it look slower than it is: the fastest counts, and is forgotten slowly.
+void Swarm::ObserveUplink(Volunteer& volunteer, uint64_t bytes, Micros travel) {
+  if (bytes < kMeasurableUp || travel <= 0) return;
+  const Micros took = std::max(travel - volunteer.round_trip, kUplinkTimeMin);
+  const double rate = static_cast<double>(bytes) * kSecond / static_cast<double>(took);
+  double& known = volunteer.link.up_bytes_per_s;
+  known = !volunteer.knows_uplink || rate > known ? rate : known + kUplinkRate * (rate - known);
+  volunteer.knows_uplink = true;
 }
 
 void Swarm::On(const StageProgress& event, Micros now, Effects& out) {

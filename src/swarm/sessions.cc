@@ -172,10 +172,9 @@ void Swarm::EndSession(SessionId id, Micros now, Effects& out) {
 }
 
 void Swarm::CheckSessions(Micros now, Effects& out) {
-  const bool is_loading = std::ranges::any_of(volunteers_, [](const auto& entry) {
-    return entry.second.state == VolunteerState::kLoading;
-  });
+  const bool is_loading = IsLoading();
   if (RouteReady()) {
+    had_route_ = true;
     pathless_since_ = 0;
   } else if (pathless_since_ == 0) {
     pathless_since_ = std::max<Micros>(now, 1);

@@ -92,6 +92,7 @@ struct FrameAway {
   std::vector<RowSpan> rows;
   Micros sent_at = 0;
   double predicted_s = 0;
+  uint64_t bytes_up = 0;  // Of the frames that came because of it, for the next stage.
 };
 
 // A step frame on its way to a volunteer that has enough to do.
@@ -123,7 +124,8 @@ struct Volunteer {
   uint64_t tokens_done = 0;  // Tokens that went through its blocks.
   planner::SpeedEstimate speed{planner::ExecutorSpeed{}};
   planner::Link link;
-  Micros round_trip = 0;  // Least of the last few, so that queues do not count; 0: not known.
+  bool knows_uplink = false;  // Measured, by itself or on its steps' way.
+  Micros round_trip = 0;      // Least of the last few, so that queues do not count; 0: not known.
 
   std::vector<std::vector<uint64_t>> cached_bytes;  // As it said when it came.
   double stay_s = 0;                                // Mean time until it leaves, as its past tells.

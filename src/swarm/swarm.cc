@@ -112,7 +112,8 @@ uint64_t Swarm::MissingBytes() const {
   return missing;
 }
 
-Status Swarm::Availability(Micros) const {
+// Whether all blocks have their places, says what is missing where they do not.
+Status Swarm::CheckPlanned() const {
   const uint32_t stages_min = StagesMin();
   if (expert_missing_bytes_ > 0 || expert_missing_devices_ > 0) {
     if (expert_missing_bytes_ == 0) {
@@ -143,15 +144,35 @@ Status Swarm::Availability(Micros) const {
     }
     return Fail(Code::kUnavailable, "the swarm is moving to more volunteers; try again shortly");
   }
+  return {};
+}
+
+Status Swarm::CheckSessionsOpen() const {
+  if (sessions_.size() < config_.sessions_max) return {};
+  return Fail(Code::kResourceExhausted,
+              StrCat(config_.sessions_max, " answers are being made, which is the limit"));
+}
+
+bool Swarm::IsLoading() const {
+  return std::ranges::any_of(volunteers_, [](const auto& entry) {
+    return entry.second.state == VolunteerState::kLoading;
+  });
+}
+
+Status Swarm::Availability() const {
+  RETURN_IF_ERROR(CheckPlanned());
   if (!RouteReady()) {
     return Fail(Code::kUnavailable, StrCat("the volunteers are loading the model, ",
                                            FormatSize(MissingBytes()), " to go"));
   }
-  if (sessions_.size() >= config_.sessions_max) {
-    return Fail(Code::kResourceExhausted,
-                StrCat(config_.sessions_max, " answers are being made, which is the limit"));
-  }
-  return {};
+  return CheckSessionsOpen();
+}
+
+Status Swarm::Admits(Micros now) const {
+  const Micros pathless = pathless_since_ == 0 ? 0 : now - pathless_since_;
+  if (!had_route_ || !IsLoading() || pathless >= config_.load_wait) return Availability();
+  RETURN_IF_ERROR(CheckPlanned());
+  return CheckSessionsOpen();
 }
 
 double Swarm::TokensPerSecond(Micros now) const {

@@ -43,8 +43,12 @@ class Swarm {
 
   std::vector<Effect> Handle(const Event& event, Micros now);
 
-  // kUnavailable unless a new session would be started or queued at once; says what is missing.
-  Status Availability(Micros now) const;
+  // kUnavailable unless there is a way through all blocks; says what is missing. kResourceExhausted
+  // where as many sessions are open as may be.
+  Status Availability() const;
+  // Whether SessionOpened is welcome: as Availability, and also while blocks that were served a
+  // moment ago are being loaded by others: a new session waits for these as those under way do.
+  Status Admits(Micros now) const;
   // Every block of the model is held by somebody who is ready, and their spans meet.
   bool RouteReady() const;
 
@@ -99,11 +103,16 @@ class Swarm {
   void On(const VolunteerLeaving& event, Micros now, Effects& out);
   void On(const KvPassed& event, Micros now, Effects& out);
 
+  Status CheckPlanned() const;
+  Status CheckSessionsOpen() const;
+  bool IsLoading() const;
+
   // membership.cc
   void Forget(NodeId node, const std::string& reason, Micros now, Effects& out);
   void Drop(NodeId node, Error reason, Micros now, Effects& out);
   void Exclude(NodeId node, Micros now, Effects& out);
   static void ObserveRoundTrip(Volunteer& volunteer, Micros round_trip);
+  static void ObserveUplink(Volunteer& volunteer, uint64_t bytes, Micros travel);
   void CheckHeartbeats(Micros now, Effects& out);
   void PassOver(NodeId node, Micros now, Effects& out);
   void CheckSteps(Micros now, Effects& out);
@@ -266,6 +275,7 @@ class Swarm {
   uint64_t kept_bytes_ = 0;
   uint64_t positions_reused_ = 0;
   Micros replan_at_ = 0;        // 0: no need.
+  bool had_route_ = false;      // There was a way through all blocks, at a tick.
   Micros pathless_since_ = 0;   // No way through all blocks, to a tick; 0: there is one.
   Micros busy_at_ = 0;          // When there was a session, to a tick.
   bool expecting_ = false;      // Config::expected is still waited for ...

@@ -10,16 +10,16 @@ namespace {
 
 TEST(Swarm, RefusesUntilEnoughVolunteersAreReady) {
   World world(SmallConfig(3));
-  EXPECT_EQ(world.swarm.Availability(0).error().code, Code::kUnavailable);
+  EXPECT_EQ(world.swarm.Availability().error().code, Code::kUnavailable);
   world.Join(1, 100000);
   world.Join(2, 100000);
   world.Settle();
-  EXPECT_FALSE(world.swarm.Availability(0));
+  EXPECT_FALSE(world.swarm.Availability());
   EXPECT_GT(world.swarm.MissingBytes(), 0u);
   world.Join(3, 100000);
-  EXPECT_FALSE(world.swarm.Availability(0));  // Still loading.
+  EXPECT_FALSE(world.swarm.Availability());  // Still loading.
   world.Settle();
-  EXPECT_TRUE(world.swarm.Availability(0));
+  EXPECT_TRUE(world.swarm.Availability());
   EXPECT_EQ(world.swarm.MissingBytes(), 0u);
   EXPECT_EQ(world.swarm.MainStages().size(), 3u);
 }
@@ -95,13 +95,64 @@ TEST(Swarm, GoesOnWithFewerButAcceptsNothingNewUntilEnoughAreThere) {
   world.Ask(1, {5, 6, 7}, 40);
   for (int i = 0; i < 60; ++i) world.Deliver();
   world.Kill(2);
-  EXPECT_FALSE(world.swarm.Availability(world.now));
+  EXPECT_FALSE(world.swarm.Availability());
   world.Settle();
   EXPECT_EQ(world.answers[SessionId{1}].tokens, world.Expected(1, 40));
-  EXPECT_FALSE(world.swarm.Availability(world.now));
+  EXPECT_FALSE(world.swarm.Availability());
   world.Join(9, 100000);
   world.Pass(2 * kSecond);
-  EXPECT_TRUE(world.swarm.Availability(world.now));
+  EXPECT_TRUE(world.swarm.Availability());
+}
+
+TEST(Swarm, LearnsHowFastAVolunteerSendsFromItsPrompts) {
+  Config config = SmallConfig(2);
+  config.positions = 4000;
+  config.chunk_rows = 1024;
+  World world(config);
+  for (uint32_t node : {1, 2}) world.Join(node, 1000000);
+  world.Settle();
+  const NodeId first = world.swarm.MainStages().front().node;
+  const NodeId last = world.swarm.MainStages().back().node;
+  const double before = world.swarm.volunteers().at(last).link.up_bytes_per_s;
+  world.fakes[first].us_per_kib_up = 2048;  // 500,000 bytes a second.
+  world.Ask(1, std::vector<int32_t>(3000, 3), 5);
+  world.Settle();
+  EXPECT_EQ(world.answers[SessionId{1}].tokens, world.Expected(1, 5));
+  EXPECT_NEAR(world.swarm.volunteers().at(first).link.up_bytes_per_s, 5e5, 5e4);
+  // Tokens are no measure.
+  EXPECT_EQ(world.swarm.volunteers().at(last).link.up_bytes_per_s, before);
+  // The link is faster than it seemed.
+  world.fakes[first].us_per_kib_up = 512;
+  world.Ask(2, std::vector<int32_t>(3000, 4), 5);
+  world.Settle();
+  EXPECT_NEAR(world.swarm.volunteers().at(first).link.up_bytes_per_s, 2e6, 2e5);
+}
+
+TEST(Swarm, WhoAsksWhileLostBlocksAreLoadedWaitsForThem) {
+  World world(SmallConfig(2));
+  for (uint32_t node : {1, 2, 3}) world.Join(node, 100000);
+  world.Settle();
+  world.Pass(kSecond);
+  world.holds_loads = true;
+  world.Kill(world.swarm.MainStages().front().node.value);
+  EXPECT_EQ(world.swarm.Availability().error().code, Code::kUnavailable);
+  ASSERT_TRUE(world.swarm.Admits(world.now)) << world.swarm.Admits(world.now).error().ToString();
+  world.Ask(1, {5, 6, 7}, 20);
+  world.Pass(5 * kSecond);
+  EXPECT_TRUE(world.answers[SessionId{1}].tokens.empty());
+  world.FinishLoads();
+  EXPECT_EQ(world.answers[SessionId{1}].tokens, world.Expected(1, 20));
+}
+
+TEST(Swarm, WhoAsksAfterALongLoadIsRefusedAtOnce) {
+  World world(SmallConfig(2));
+  for (uint32_t node : {1, 2, 3}) world.Join(node, 100000);
+  world.Settle();
+  world.Pass(kSecond);
+  world.holds_loads = true;
+  world.Kill(world.swarm.MainStages().front().node.value);
+  world.Pass(world.swarm.config().load_wait + kSecond);
+  EXPECT_EQ(world.swarm.Admits(world.now).error().code, Code::kUnavailable);
 }
 
 TEST(Swarm, AFrozenVolunteerIsPassedOverWithinTheHeartbeatTimeout) {
@@ -210,9 +261,9 @@ TEST(Swarm, BuildingAStageMayTakeLongerThanADownloadMayStandStill) {
       }
     };
     const uint32_t generation = world.fakes[NodeId{1}].generation;
-    world.Feed(StageProgress{NodeId{1}, wire::Ready{.generation = generation,
-                                                    .bytes_done = bytes_done,
-                                                    .bytes_total = 10}});
+    world.Feed(StageProgress{
+        NodeId{1},
+        wire::Ready{.generation = generation, .bytes_done = bytes_done, .bytes_total = 10}});
     wait(120);
     EXPECT_EQ(world.dropped.contains(NodeId{1}), bytes_done < 10);
     wait(240);
@@ -249,7 +300,7 @@ TEST(Swarm, RandomChurnNeverChangesAnAnswer) {
     std::map<uint64_t, uint32_t> lengths;
     for (int action = 0; action < 120; ++action) {
       const uint64_t dice = random.Below(100);
-      if (dice < 30 && world.swarm.Availability(world.now)) {
+      if (dice < 30 && world.swarm.Availability()) {
         std::vector<int32_t> prompt(1 + random.Below(40));
         for (int32_t& token : prompt) token = static_cast<int32_t>(random.Below(kVocab));
         lengths[next_session] = static_cast<uint32_t>(1 + random.Below(60));

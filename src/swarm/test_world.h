@@ -59,6 +59,7 @@ struct FakeVolunteer {
   bool frozen = false;
   bool disobeys = false;        // Its tokens are what it likes.
   bool refuses_copies = false;  // Of KV.
+  Micros us_per_kib_up = 0;     // What its outputs take on their way.
   std::map<SessionId, Kv> sessions;
 };
 
@@ -131,6 +132,14 @@ class World {
     }
   }
 
+  // Ends the loads that were held.
+  void FinishLoads() {
+    for (const auto& [node, ready] : loads) Post(kCoordinator, node, ready);
+    loads.clear();
+    holds_loads = false;
+    Settle();
+  }
+
   // What the answer must be.
   std::vector<int32_t> Expected(uint64_t session, size_t count) {
     std::vector<int32_t> tokens = prompts[SessionId{session}];
@@ -141,6 +150,8 @@ class World {
 
   Swarm swarm;
   Micros now = 0;
+  bool holds_loads = false;  // Whoever is assigned blocks is ready when FinishLoads() says so.
+  std::map<NodeId, wire::Ready> loads;
   std::map<NodeId, FakeVolunteer> fakes;
   std::map<SessionId, Answer> answers;
   std::map<SessionId, std::vector<int32_t>> prompts;
@@ -161,8 +172,12 @@ class World {
     fake.generation = effect.generation;
     fake.form = effect.form;
     fake.sessions.clear();
-    if (!effect.span.empty()) {
-      Post(kCoordinator, effect.node, wire::Ready{.generation = effect.generation, .done = true});
+    if (effect.span.empty()) return;
+    const wire::Ready ready{.generation = effect.generation, .done = true};
+    if (holds_loads) {
+      loads[effect.node] = ready;
+    } else {
+      Post(kCoordinator, effect.node, ready);
     }
   }
   void Apply(AssignExperts&) {}
@@ -285,7 +300,14 @@ class World {
       ByteWriter(next.payload).Write(token);
     }
     onward.erase(kCoordinator);
-    for (auto& [next, frame] : onward) Post(next, node, std::move(frame));
+    for (auto& [next, frame] : onward) {
+      if (fakes[node].us_per_kib_up > 0) {
+        const wire::Frame whole{.to = next, .from = node, .body = frame};
+        const auto kib = static_cast<Micros>(wire::Encode(whole).size() >> 10);
+        now += fakes[node].us_per_kib_up * kib;
+      }
+      Post(next, node, std::move(frame));
+    }
     if (reported == nullptr) return;
     Post(kCoordinator, node,
          wire::Report{.session = reported->session,

@@ -131,8 +131,8 @@ describe.each(formats)("an answer over %s weights", (weights) => {
     const seen = readTrace(trace).length;
     const times: number[] = [];
     let lost: Promise<void> | undefined;
-    // Between two answers a better plan may be taken up: then one is told to come again.
-    const client = coordinator.client.withOptions({ maxRetries: 5 });
+    // Also where a better plan is taken up since the last answer: it waits, and is not refused.
+    const client = coordinator.client.withOptions({ maxRetries: 0 });
     const ids = await completeIds(client, prompt.prompt_ids, {
       maxTokens: count,
       onTokens: (tokens) => {

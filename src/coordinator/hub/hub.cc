@@ -215,13 +215,14 @@ void Hub::HandleError(NodeId node, const wire::ErrorFrame& error) {
 
 Status Hub::Availability() const {
   if (draining_) return Fail(Code::kUnavailable, "the coordinator is stopping");
-  return swarm_.Availability(Now());
+  return swarm_.Availability();
 }
 
 Result<SessionId> Hub::Start(GenerationRequest request,
                              std::function<void(GenerationEvent)> on_event) {
   CHECK(!request.prompt.empty() && request.max_tokens > 0);
-  RETURN_IF_ERROR(Availability());
+  if (draining_) return Fail(Code::kUnavailable, "the coordinator is stopping");
+  RETURN_IF_ERROR(swarm_.Admits(Now()));
   const SessionId session{next_session_++};
   trace_.SessionOpened(Now(), session, request.prompt.size(), request.max_tokens);
   listeners_.emplace(session, std::move(on_event));
