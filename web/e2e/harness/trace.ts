@@ -7,6 +7,8 @@ export interface RoutedStage {
   first: number;
   last: number;
   kept: number;
+  // From another session there, or from a volunteer who leaves.
+  copied: number;
 }
 
 export interface Routed {
