@@ -14,13 +14,15 @@ const labelMinPx = { width: 34, height: 15 };
 const routesMax = 12;
 const pulsesMax = 16;
 const pulseMs = { min: 700, max: 1800 };
-// Of the pulses that stand for the swarm's speed.
-const ratePerSecondMax = 5;
+const pulsesPerSecondMax = 5;
 
 export interface PictureOptions {
   // Beyond so many lanes, volunteers share them.
   lanesMax: number;
   heightMaxPx: number;
+  // Of the pulses that stand for the swarm's speed. While one is on its way the page is drawn
+  // anew with every frame.
+  pulsesPerSecondMax?: number;
 }
 
 type Attributes = Record<string, string | number | undefined>;
@@ -90,7 +92,8 @@ export class SwarmPicture {
   // So many tokens a second go their way from now on, as long as an answer has a route.
   set tokensPerSecond(perSecond: number) {
     const isRunning = (this.#status?.routes.length ?? 0) > 0;
-    this.#perSecond = isRunning ? Math.min(ratePerSecondMax, perSecond) : 0;
+    const most = this.#options.pulsesPerSecondMax ?? pulsesPerSecondMax;
+    this.#perSecond = isRunning ? Math.min(most, perSecond) : 0;
     if (this.#timer === undefined && this.#perSecond > 0) this.#go();
   }
 

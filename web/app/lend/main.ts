@@ -30,6 +30,8 @@ const map = new SwarmMap(byId("map", HTMLElement));
 const picture = new SwarmPicture(byId("picture", HTMLElement), {
   lanesMax: 8,
   heightMaxPx: 160,
+  // The device is lent to compute, and where no GPU draws, drawing takes from that.
+  pulsesPerSecondMax: 1 / 3,
 });
 const awake = new Awake();
 const tally = new Tally(storage, () => new Date().toLocaleDateString("sv"));

@@ -30,6 +30,11 @@ const offByPlaywright = [
   "PreconnectToSearch",
 ];
 
+// V8 would optimise ONNX Runtime's WebAssembly while a stage is built: two seconds of processor
+// time for each tab, which pay where it lends for long. Ten times later only what a test really
+// runs often is optimised.
+const lateTierUp = "--js-flags=--wasm-tiering-budget=130000000";
+
 const flags = [
   "--headless",
   "--no-sandbox",
@@ -39,6 +44,7 @@ const flags = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  lateTierUp,
   `--disable-features=${[...unseenPages, ...offByPlaywright].join(",")}`,
 ];
 
