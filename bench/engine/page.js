@@ -41,6 +41,7 @@ async function shoal({variant, threads, format, layers}) {
   const executor = new ShoalExecutor({
     module, now: () => performance.now(),
     threads: {count: threads, create: startThread},
+    openChunks: async () => [],
     readBlob: (blob, offset, target) =>
       target.set(blob.content.subarray(offset, offset + target.length)),
   });

@@ -8,7 +8,6 @@
 // renderer, less a blank page's, and the coordinator's resident set, once a second.
 import {spawn} from 'node:child_process';
 import fs from 'node:fs';
-import {createRequire} from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import {createInterface} from 'node:readline';
@@ -16,8 +15,9 @@ import {Readable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
 
+import {BareBrowser, blankMemory} from '../bare_browser.mjs';
+
 const root = path.resolve(import.meta.dirname, '../..');
-const {chromium} = createRequire(path.join(root, 'web/package.json'))('playwright-core');
 const {values: flags, positionals} = parseArgs({
   allowPositionals: true,
   options: {
@@ -42,7 +42,6 @@ const trace = path.join(folder, 'trace.jsonl');
 
 const kib = (text, field) =>
   Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
-const pss = (pid) => kib(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'), 'Pss') * 1024;
 const resident = (pid, field) => kib(fs.readFileSync(`/proc/${pid}/status`, 'utf8'), field) * 1024;
 const gib = (bytes) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
@@ -58,24 +57,10 @@ async function startCoordinator() {
   throw new Error('the coordinator ended');
 }
 
-async function rendererOf(browser) {
-  const cdp = await browser.newBrowserCDPSession();
-  const {processInfo} = await cdp.send('SystemInfo.getProcessInfo');
-  return processInfo.filter(({type}) => type === 'renderer').map(({id}) => id);
-}
-
-async function openTab(url) {
-  const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'],
-  });
-  const page = await browser.newPage();
-  await page.goto('about:blank');
-  await sleep(500);
-  const blank = (await rendererOf(browser)).reduce((sum, pid) => sum + pss(pid), 0);
+function openTab(url) {
   const query = new URLSearchParams(
       {auto: '1', executor: flags.executor, memory: flags.memory, threads: flags.threads});
-  await page.goto(`${url}/lend?${query}`);
-  return {browser, page, blank, renderers: await rendererOf(browser), peak: 0};
+  return {browser: new BareBrowser(`${url}/lend?${query}`), peak: 0};
 }
 
 async function untilReady(url) {
@@ -107,16 +92,16 @@ async function ask(url) {
   return times;
 }
 
+const blank = (await blankMemory()).renderer;
 const {child, url} = await startCoordinator();
 const tabs = [];
 let sampling = true;
 try {
-  for (let i = 0; i < Number(flags.tabs); ++i) tabs.push(await openTab(url));
+  for (let i = 0; i < Number(flags.tabs); ++i) tabs.push(openTab(url));
   const sampler = (async () => {
     while (sampling) {
       for (const tab of tabs) {
-        const now = tab.renderers.reduce((sum, pid) => sum + pss(pid), 0);
-        tab.peak = Math.max(tab.peak, now - tab.blank);
+        tab.peak = Math.max(tab.peak, tab.browser.memory().renderer - blank);
       }
       await sleep(1000);
     }
@@ -136,7 +121,7 @@ try {
   sampling = false;
   await sampler;
   tabs.forEach((tab, i) => {
-    const now = tab.renderers.reduce((sum, pid) => sum + pss(pid), 0) - tab.blank;
+    const now = tab.browser.memory().renderer - blank;
     console.log(`tab ${i + 1}: at most ${gib(tab.peak)} over a blank page, ${gib(now)} in the end`);
   });
   console.log(`coordinator: at most ${gib(resident(child.pid, 'VmHWM'))}`);

@@ -11,17 +11,13 @@
 // stage runs once before it counts as ready: software takes minutes for a large one. `--timeline`
 // prints every sample: phase, GPU process, renderer, in MB, the blank page's included.
 import fs from 'node:fs';
-import {createRequire} from 'node:module';
-import os from 'node:os';
-import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
 
 import {FakeCoordinator} from '../../web/e2e/harness/fake_coordinator.ts';
 import {testCore} from '../../web/volunteer/testing/frames.ts';
+import {BareBrowser, blankMemory} from '../bare_browser.mjs';
 
-const root = path.resolve(import.meta.dirname, '../..');
-const {chromium} = createRequire(path.join(root, 'web/package.json'))('playwright-core');
 const {values: flags, positionals: [folder]} = parseArgs({
   allowPositionals: true,
   options: {
@@ -29,6 +25,7 @@ const {values: flags, positionals: [folder]} = parseArgs({
     steps: {type: 'string', default: '10'},
     rows: {type: 'string', default: '4'},
     memory: {type: 'string', default: '2G'},
+    threads: {type: 'string', default: '1'},
     flags: {type: 'string', default: '--enable-unsafe-webgpu'},
     timeline: {type: 'boolean', default: false},
   },
@@ -40,55 +37,15 @@ if (folder === undefined) {
 const sampleMs = 250;
 const limitMs = 3_600_000;
 
-function pss(pid) {
-  try {
-    const text = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-    return Number(/^Pss:\s+(\d+) kB/m.exec(text)[1]) * 1024;
-  } catch {
-    return 0;  // It has ended.
-  }
-}
-
-// Of the browser's processes of each kind.
-async function memory(cdp) {
-  const {processInfo} = await cdp.send('SystemInfo.getProcessInfo');
-  const sums = {GPU: 0, renderer: 0};
-  for (const {type, id} of processInfo) if (type in sums) sums[type] += pss(id);
-  return sums;
-}
-
-// A profile on the disk: without one, the origin's files would be kept in memory.
-const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'shoal-memory-'));
-process.on('exit', () => fs.rmSync(profile, {recursive: true, force: true}));
-
-async function open() {
-  const args = ['--headless', '--no-sandbox', '--disable-gpu', ...flags.flags.split(' ')];
-  const executablePath = '/usr/bin/chromium';
-  const context = await chromium.launchPersistentContext(profile, {executablePath, args});
-  const page = context.pages()[0] ?? (await context.newPage());
-  page.on('pageerror', (error) => console.error(error.message));
-  page.on('console', (message) => console.error(message.text()));
-  return {context, page, cdp: await context.browser().newBrowserCDPSession()};
-}
-
-async function blank() {
-  const {context, cdp} = await open();
-  await sleep(2000);
-  const sums = await memory(cdp);
-  await context.close();
-  return sums;
-}
-
 const core = await testCore();
-const base = await blank();
+const chromiumFlags = flags.flags.split(' ');
+const base = await blankMemory(chromiumFlags);
 const coordinator = await FakeCoordinator.start(core);
 const stage = {...JSON.parse(fs.readFileSync(`${folder}/stage.json`, 'utf8')), folder};
 const assign = {...coordinator.assignment(stage), max_rows: Number(flags.rows)};
 const stageBytes = coordinator.bytesOf(stage);
-const {context, page, cdp} = await open();
-await page.goto(
-  `${coordinator.url}/lend?auto=1&executor=${flags.executor}&memory=${flags.memory}`,
-);
+const query = `auto=1&executor=${flags.executor}&memory=${flags.memory}&threads=${flags.threads}`;
+const browser = new BareBrowser(`${coordinator.url}/lend?${query}`, chromiumFlags);
 const volunteer = await coordinator.volunteer(1);
 
 const peaks = {GPU: 0, renderer: 0};
@@ -97,7 +54,7 @@ const byPhase = {};
 let over = false;
 const sampling = (async () => {
   while (!over) {
-    const now = await memory(cdp).catch(() => ({}));
+    const now = browser.memory();
     if (flags.timeline) console.log(phase, ...Object.values(now).map((b) => Math.round(b / 1e6)));
     for (const [kind, bytes] of Object.entries(now)) {
       const more = bytes - base[kind];
@@ -158,5 +115,5 @@ for (const [name, sums] of [...Object.entries(byPhase), ['peak', peaks]]) {
   const cells = Object.entries(sums).map(([kind, b]) => `${kind} ${mb(b)} (${share(b)})`);
   console.log(`${name}: ${cells.join(', ')}`);
 }
-await context.close();
+await browser.close();
 await coordinator.stop();

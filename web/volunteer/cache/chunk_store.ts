@@ -22,6 +22,13 @@ export interface ChunkStore {
   list(): Promise<CachedBlob[]>;
 }
 
+// A chunk that is open in this Worker; what it reads it copies nowhere else.
+export interface SyncChunk {
+  // Bytes from `at` on; how many there were.
+  read(target: Uint8Array, options: { at: number }): number;
+  close(): void;
+}
+
 // A blob's name is also a folder's: nothing else may get there.
 export function isLocation(name: string): boolean {
   return /^[0-9a-f]{64}$/.test(name);

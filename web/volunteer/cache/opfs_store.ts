@@ -2,19 +2,20 @@
 // says when the blob was last wanted. A chunk is written to a file of another name, which gets its
 // own when it is complete: it is there whole or not at all, also when two tabs write it.
 
-import { isLocation, type CachedBlob, type ChunkStore } from "./chunk_store.ts";
+import { chunkBytes } from "../blobs.ts";
+import { isLocation, type CachedBlob, type ChunkStore, type SyncChunk } from "./chunk_store.ts";
 
 const folderName = "blobs";
 const usedName = "used";
 
 // What only Workers have. Nothing is copied by it, while createWritable keeps a copy of what it is
-// given until that is collected.
-interface WritableHandle extends FileSystemFileHandle {
-  createSyncAccessHandle(): Promise<{
-    write(bytes: Uint8Array<ArrayBuffer>): number;
-    flush(): void;
-    close(): void;
-  }>;
+// given, and FileReaderSync of what it has read, until that is collected.
+interface SyncHandle extends SyncChunk {
+  write(bytes: Uint8Array<ArrayBuffer>): number;
+  flush(): void;
+}
+interface WorkersHandle extends FileSystemFileHandle {
+  createSyncAccessHandle(options?: { mode: "read-only" }): Promise<SyncHandle>;
   move(name: string): Promise<void>;
 }
 
@@ -39,7 +40,7 @@ export class OpfsStore implements ChunkStore {
   async write(location: string, index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const folder = await this.#folder(location);
     const name = `${index}.${crypto.randomUUID()}`;
-    const handle = (await folder.getFileHandle(name, { create: true })) as WritableHandle;
+    const handle = (await folder.getFileHandle(name, { create: true })) as WorkersHandle;
     try {
       const access = await handle.createSyncAccessHandle();
       try {
@@ -84,6 +85,24 @@ export class OpfsStore implements ChunkStore {
 
   async #folder(location: string): Promise<FileSystemDirectoryHandle> {
     return await this.#blobs.getDirectoryHandle(location, { create: true });
+  }
+}
+
+// All chunks of a blob of so many bytes, in a Worker; none where one is missing, or where another
+// tab has it open and the browser does not let two read.
+export async function openChunks(location: string, bytes: number): Promise<SyncChunk[]> {
+  const chunks: SyncChunk[] = [];
+  try {
+    const root = await navigator.storage.getDirectory();
+    const folder = await (await root.getDirectoryHandle(folderName)).getDirectoryHandle(location);
+    for (let index = 0; index * chunkBytes < bytes; ++index) {
+      const handle = (await folder.getFileHandle(`${index}`)) as WorkersHandle;
+      chunks.push(await handle.createSyncAccessHandle({ mode: "read-only" }));
+    }
+    return chunks;
+  } catch {
+    for (const chunk of chunks) chunk.close();
+    return [];
   }
 }
 

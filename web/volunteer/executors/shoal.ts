@@ -2,6 +2,8 @@
 // weights are read from the stage's blobs straight into its memory, one tensor at a time.
 
 import { ShoalError } from "../../core/index.ts";
+import { chunkBytes } from "../blobs.ts";
+import type { SyncChunk } from "../cache/chunk_store.ts";
 import { inputsOf, outputsOf, takesTokens, widthOf } from "../executor.ts";
 import type {
   Executor,
@@ -29,6 +31,8 @@ export interface ShoalRuntime {
   threads?: EngineThreads;
   // Writes bytes [offset, offset + target.length) of a blob to `target`, at once.
   readBlob(blob: Blob, offset: number, target: Uint8Array): void;
+  // The chunks in which the browser keeps the blob at `location`; none where it does not.
+  openChunks(location: string, bytes: number): Promise<SyncChunk[]>;
   // Milliseconds, of any origin.
   now(): number;
 }
@@ -64,7 +68,9 @@ export class ShoalExecutor implements Executor {
     await this.unload();
     const { module, threads } = this.#runtime;
     const graph = new Uint8Array(await files.graph.arrayBuffer());
-    const engine = await EngineModule.start(module, this.#reader(files), threads);
+    const chunks = await this.#openChunks(files);
+    const reader = this.#reader(files, chunks);
+    const engine = await EngineModule.start(module, reader, threads);
     try {
       const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
       checkShape(stage, shape);
@@ -78,6 +84,8 @@ export class ShoalExecutor implements Executor {
     } catch (thrown) {
       engine.stop();
       throw thrown;
+    } finally {
+      for (const chunk of [...chunks.values()].flat()) chunk.close();
     }
   }
 
@@ -179,15 +187,31 @@ export class ShoalExecutor implements Executor {
     return cache;
   }
 
-  #reader({ weights }: StageFiles): ReadWeight {
+  async #openChunks({ weights }: StageFiles): Promise<Map<string, SyncChunk[]>> {
+    const chunks = new Map<string, SyncChunk[]>();
+    for (const [location, { size }] of weights) {
+      chunks.set(location, await this.#runtime.openChunks(location, size));
+    }
+    return chunks;
+  }
+
+  #reader({ weights }: StageFiles, chunks: Map<string, SyncChunk[]>): ReadWeight {
     return (location, offset, target) => {
       const blob = weights.get(location);
       if (blob === undefined || offset + target.length > blob.size) {
         throw new ShoalError("not_found", `no bytes of blob ${location} at ${offset}`);
       }
-      for (let at = 0; at < target.length; at += pieceBytes) {
-        const piece = target.subarray(at, Math.min(target.length, at + pieceBytes));
-        this.#runtime.readBlob(blob, offset + at, piece);
+      const open = chunks.get(location)!;
+      const step = open.length > 0 ? chunkBytes : pieceBytes;
+      for (let at = offset; at < offset + target.length; ) {
+        const end = Math.min(offset + target.length, (Math.floor(at / step) + 1) * step);
+        const piece = target.subarray(at - offset, end - offset);
+        const chunk = open[Math.floor(at / step)];
+        if (chunk === undefined) this.#runtime.readBlob(blob, at, piece);
+        else if (chunk.read(piece, { at: at % step }) < piece.length) {
+          throw new ShoalError("data_loss", `blob ${location} has become shorter`);
+        }
+        at = end;
       }
     };
   }

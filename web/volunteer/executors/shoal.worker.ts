@@ -5,6 +5,7 @@ import relaxedUrl from "../../core/shoal_engine_relaxed.wasm?url";
 import relaxedThreadsUrl from "../../core/shoal_engine_relaxed_threads.wasm?url";
 import threadsUrl from "../../core/shoal_engine_threads.wasm?url";
 
+import { openChunks } from "../cache/opfs_store.ts";
 import { serveCalls, type Port } from "../rpc.ts";
 import type { ExecutorCalls } from "./calls.ts";
 import { ShoalExecutor } from "./shoal.ts";
@@ -33,7 +34,7 @@ async function compileEngine(relaxed: string, plain: string): Promise<WebAssembl
 // Without isolation no memory is shared: one thread then, whatever was asked for.
 async function startExecutor(threads: number): Promise<ShoalExecutor> {
   const runtime = {
-    readBlob,
+    ...{ readBlob, openChunks },
     now: () => performance.now(),
   };
   if (threads <= 1 || !self.crossOriginIsolated) {

@@ -56,6 +56,7 @@ async function load(
     module,
     ...(createThread && { threads: { count, create: createThread } }),
     readBlob,
+    openChunks: async () => [],
     now: () => performance.now(),
   });
   const loaded = await executor.load(stage, {
@@ -190,10 +191,55 @@ for (const [name, counts] of [
       await expect(load(module, "q4", 2, broken)).rejects.toThrow(WebAssembly.RuntimeError);
     });
 
+    it("reads chunks that the browser keeps where they lie, and closes them", async () => {
+      const weights = new Uint8Array(golden("q4", "weights.bin"));
+      let reads = 0;
+      let closed = 0;
+      const chunk = {
+        read(target: Uint8Array, { at }: { at: number }): number {
+          const bytes = weights.subarray(at, at + target.length);
+          target.set(bytes);
+          ++reads;
+          return bytes.length;
+        },
+        close: () => void ++closed,
+      };
+      const executor = new ShoalExecutor({
+        module,
+        readBlob: () => expect.unreachable(),
+        openChunks: async () => [chunk],
+        now: () => performance.now(),
+      });
+      executors.push(executor);
+      const files = {
+        graph: new Blob([new Uint8Array(golden("q4", "model.onnx"))]),
+        weights: new Map([["weights.bin", new Blob([weights])]]),
+      };
+      await executor.load(stage, files);
+      expect(reads).toBeGreaterThan(0);
+      expect(closed).toBe(1);
+      await executor.open(1, 8);
+      const other = await load(module, "q4");
+      await other.open(1, 8);
+      const groups = [{ kv: 1, position: 0, rows: 1, logitRows: [] }];
+      const input = new Float32Array(stage.hidden).fill(0.5);
+      expect(await run(executor, groups, input)).toEqual(await run(other, groups, input));
+      // One that lost its end meanwhile.
+      const short = { ...chunk, read: () => 0 };
+      const broken = new ShoalExecutor({
+        module,
+        readBlob,
+        openChunks: async () => [short],
+        now: () => 0,
+      });
+      await expect(broken.load(stage, files)).rejects.toThrow("weights.bin cannot be read");
+    });
+
     it("refuses a stage without its weights", async () => {
       const executor = new ShoalExecutor({
         module,
         readBlob,
+        openChunks: async () => [],
         now: () => 0,
       });
       const graph = new Blob([new Uint8Array(golden("q4", "model.onnx"))]);
