@@ -395,7 +395,8 @@ TEST_F(NodeTest, WithExpertsElsewhereWhoLeavesHandsOver) {
   // First one that routes, then one that holds experts.
   for (const bool routes : {true, false}) {
     uint32_t node = LastRoute(options.trace).at(0).at("node").to_number<uint32_t>();
-    for (const json::value& one : Get("/status.json").at("volunteers").as_array()) {
+    const json::value status = Get("/status.json");
+    for (const json::value& one : status.at("volunteers").as_array()) {
       if (!routes && one.at("expert_groups").to_number<int>() > 0) {
         node = one.at("id").to_number<uint32_t>();
       }
@@ -461,7 +462,8 @@ TEST_F(NodeTest, AfterAnAbruptEndOfTheCoordinatorAllIsAsBefore) {
   // What each holds, and has done, by what it holds.
   const auto look = [&] {
     std::map<std::string, int64_t> work;
-    for (const json::value& one : Get("/status.json").at("volunteers").as_array()) {
+    const json::value status = Get("/status.json");
+    for (const json::value& one : status.at("volunteers").as_array()) {
       work[json::serialize(one.at("blocks"))] = one.at("block_rows_done").to_number<int64_t>();
     }
     return work;

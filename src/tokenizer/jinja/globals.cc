@@ -61,11 +61,11 @@ Status CopyEntries(Runtime& runtime, const Arguments& arguments, const auto& set
 
 Result<Value> MakeDict(Runtime& runtime, const Arguments& arguments) {
   auto dict = std::make_shared<Dict>();
-  RETURN_IF_ERROR(
-      CopyEntries(runtime, arguments, [&](const Value& key, const Value& value) -> Status {
-        RETURN_IF_ERROR(runtime.Make(4 * sizeof(Value)));
-        return dict->Set(key, value);
-      }));
+  const auto set = [&](const Value& key, const Value& value) -> Status {
+    RETURN_IF_ERROR(runtime.Make(4 * sizeof(Value)));
+    return dict->Set(key, value);
+  };
+  RETURN_IF_ERROR(CopyEntries(runtime, arguments, set));
   return Value(std::move(dict));
 }
 
