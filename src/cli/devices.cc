@@ -117,8 +117,10 @@ Status ReadWishes(const JsonObject& file, planner::Problem& problem) {
   RETURN_IF_ERROR(read("answer_tokens", work.answer_tokens, 1, 1 << 24));
   RETURN_IF_ERROR(read("chunk_rows", work.chunk_rows, 1, 4096));
   RETURN_IF_ERROR(read("rows_max", work.rows_max, 1, planner::kRowsMax));
-  problem.limits = {
-      .stages_min = 1, .positions = 2048, .overhead_bytes = 48u << 20, .weight_percent = 110};
+  problem.limits = {.stages_min = 1,
+                    .positions = 2048,
+                    .overhead_bytes = planner::kExecutorOverheadBytes,
+                    .weight_percent = planner::kWeightPercent};
   RETURN_IF_ERROR(read("positions", problem.limits.positions, 1, 1 << 24));
   RETURN_IF_ERROR(read("stages_min", problem.limits.stages_min, 1, planner::kBlocksMax));
   ASSIGN_OR_RETURN(problem.objective.latency_weight, file.NumberOr("latency_weight", 1, 0, 1));

@@ -15,11 +15,14 @@
 #include "packer/packer.h"
 #include "packer/recipe.h"
 #include "packer/shapes.h"
+#include "planner/plan.h"
 #include "store/stage_graph.h"
 
 namespace shoal::cli {
 
 namespace {
+
+constexpr uint32_t kDescribedPositions = 4096;
 
 struct PackArguments {
   std::string checkpoint;
@@ -102,10 +105,11 @@ int ShowShapes(const PackArguments& arguments) {
   const auto arch = packer::ReadShapes(arguments.checkpoint);
   if (!arch) return ReportFailure(arch.error());
   const std::string folder = std::filesystem::path(arguments.checkpoint).filename().string();
-  std::fputs(
-      packer::DescribeShapes(*arch, *recipe, arguments.name.empty() ? folder : arguments.name)
-          .c_str(),
-      stdout);
+  const packer::TabRoom room{.positions = kDescribedPositions,
+                             .overhead_bytes = planner::kExecutorOverheadBytes,
+                             .weight_percent = planner::kWeightPercent};
+  const std::string& name = arguments.name.empty() ? folder : arguments.name;
+  std::fputs(packer::DescribeShapes(*arch, *recipe, name, room).c_str(), stdout);
   return kDone;
 }
 

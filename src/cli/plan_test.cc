@@ -38,6 +38,29 @@ TEST(PlanTest, SaysHowManyMoreWouldDo) {
   EXPECT_EQ(RunPlan(Phones(more)).exit_code, 1);
 }
 
+// So many tabs as `pack --shapes-only` says hold the model, and fewer do not.
+TEST(PlanTest, ATabsNumberThatPackTellsIsEnough) {
+  const std::string config = SHOAL_SOURCE_DIR "/tests/golden/configs/llama-3.3-70b";
+  const CommandResult shapes = RunShoal({"pack", config, "--shapes-only", "--weights", "q4"});
+  ASSERT_EQ(shapes.exit_code, 0) << shapes.err;
+  for (const uint32_t gib : {2, 4, 8}) {
+    const std::string line =
+        StrCat("tabs of ", gib, " GiB, with the KV of one session of 4096 tokens: ");
+    const size_t at = shapes.out.find(line);
+    ASSERT_NE(at, std::string::npos) << shapes.out;
+    const unsigned long tabs = std::stoul(shapes.out.substr(at + line.size()));
+    const auto plan = [&](unsigned long count) {
+      const std::string file = testing::TempDir() + "/plan_test_tabs.json";
+      std::ofstream(file) << R"({"positions": 4096, "devices": [{"name": "tab", "count": )" << count
+                          << R"(, "memory_gb": )" << gib * 1.073741824 << "}]}";
+      return RunShoal({"plan", config, "--shapes-only", "--weights", "q4", "--devices", file});
+    };
+    const CommandResult enough = plan(tabs);
+    EXPECT_EQ(enough.exit_code, 0) << tabs << " tabs: " << enough.out << enough.err;
+    EXPECT_EQ(plan(tabs - 1).exit_code, 1) << tabs - 1 << " tabs";
+  }
+}
+
 TEST(PlanTest, SaysWhichKindsWouldNotHelp) {
   const CommandResult result = RunPlan(R"({"devices": [{"name": "watch", "memory_gb": 0.05},
       {"name": "phone", "memory_gb": 0.4}, {"name": "key", "memory_gb": 0.01}]})");

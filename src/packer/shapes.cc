@@ -13,7 +13,6 @@ namespace {
 
 constexpr uint64_t kMaxConfigBytes = 1u << 20;
 constexpr uint64_t kKvBytes = 4;  // Of a cached value.
-constexpr uint32_t kDescribedPositions = 4096;
 
 uint64_t KvBytesPerPosition(const model::Architecture& arch, uint32_t block) {
   return model::CostsOf(arch, block).kv_values_per_token * kKvBytes;
@@ -105,22 +104,27 @@ store::Manifest ShapesManifest(const model::Architecture& arch, const Recipe& re
 
 uint64_t TabsNeeded(const model::Architecture& arch, const Recipe& recipe, const TabRoom& room) {
   uint64_t tabs = 1;
-  uint64_t used = 0;
+  uint64_t weights = 0;  // In the tab that is being filled.
+  uint64_t kv = 0;
+  const auto fits = [&] {
+    return weights * room.weight_percent / 100 + kv + room.overhead_bytes <= room.bytes;
+  };
   for (const ShapePiece& piece : ShapePieces(arch, recipe)) {
-    const uint64_t kv = piece.experts ? 0 : KvBytesPerPosition(arch, piece.block) * room.positions;
-    const uint64_t needed = piece.bytes + kv;
-    if (needed > room.bytes) return 0;
-    if (used + needed > room.bytes) {
-      ++tabs;
-      used = 0;
-    }
-    used += needed;
+    const uint64_t own_kv =
+        piece.experts ? 0 : KvBytesPerPosition(arch, piece.block) * room.positions;
+    weights += piece.bytes;
+    kv += own_kv;
+    if (fits()) continue;
+    ++tabs;
+    weights = piece.bytes;
+    kv = own_kv;
+    if (!fits()) return 0;
   }
   return tabs;
 }
 
 std::string DescribeShapes(const model::Architecture& arch, const Recipe& recipe,
-                           std::string_view name) {
+                           std::string_view name, TabRoom room) {
   const std::vector<ShapePiece> pieces = ShapePieces(arch, recipe);
   const uint64_t params = model::TotalParams(arch);
   uint64_t total = 0;
@@ -151,8 +155,9 @@ std::string DescribeShapes(const model::Architecture& arch, const Recipe& recipe
                  uint64_t{arch.hidden} * 2, " in f16\n");
   text += StrCat("largest part that cannot be divided: ", FormatSize(largest), "\n");
   for (const uint64_t gb : {2, 4, 8}) {
-    const uint64_t tabs = TabsNeeded(arch, recipe, {gb << 30, kDescribedPositions});
-    text += StrCat("tabs of ", gb, " GiB, with the KV of one session of ", kDescribedPositions,
+    room.bytes = gb << 30;
+    const uint64_t tabs = TabsNeeded(arch, recipe, room);
+    text += StrCat("tabs of ", gb, " GiB, with the KV of one session of ", room.positions,
                    " tokens: ", tabs == 0 ? "none, since a part does not fit" : StrCat(tabs), "\n");
   }
   return text;

@@ -31,17 +31,19 @@ struct ShapePiece {
 };
 std::vector<ShapePiece> ShapePieces(const model::Architecture& arch, const Recipe& recipe);
 
-// Of each session that a device holds a layer for.
 struct TabRoom {
-  uint64_t bytes = 0;  // Of the tab, for weights and KV.
-  uint32_t positions = 0;
+  uint64_t bytes = 0;             // Of the tab.
+  uint32_t positions = 0;         // Of one session, whose KV is held for each layer.
+  uint64_t overhead_bytes = 0;    // Of the executor itself.
+  uint32_t weight_percent = 100;  // Memory for weights, relative to their bytes.
 };
-// How many such tabs hold all pieces in their order, none of which is divided, and for each layer
-// the KV of one session of `positions`. 0 if a piece does not fit.
+// How many such tabs hold all pieces in their order, none of which is divided. 0 if a piece does
+// not fit.
 uint64_t TabsNeeded(const model::Architecture& arch, const Recipe& recipe, const TabRoom& room);
 
-// All of this as text for people, a line per kind of block.
+// All of this as text for people, a line per kind of block. Of `room` the bytes do not count: tabs
+// of several sizes are told of.
 std::string DescribeShapes(const model::Architecture& arch, const Recipe& recipe,
-                           std::string_view name);
+                           std::string_view name, TabRoom room);
 
 }  // namespace shoal::packer

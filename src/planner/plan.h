@@ -59,6 +59,10 @@ struct Plan {
   bool complete() const { return !stages.empty(); }
 };
 
+// What a volunteer's memory holds beside its blocks, whatever the executor; docs/planner.md.
+inline constexpr uint64_t kExecutorOverheadBytes = 48u << 20;
+inline constexpr uint32_t kWeightPercent = 110;
+
 struct Limits {
   uint32_t stages_min = 1;        // At least this many stages, on as many devices.
   uint32_t positions = 0;         // KV room that every stage must have beside its weights.

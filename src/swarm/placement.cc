@@ -27,7 +27,7 @@ planner::Limits Swarm::PlanLimits(uint32_t stages_min) const {
   return {.stages_min = stages_min,
           .positions = config_.positions,
           .overhead_bytes = config_.overhead_bytes,
-          .weight_percent = 110};
+          .weight_percent = planner::kWeightPercent};
 }
 
 uint32_t Swarm::StagesMin() const {

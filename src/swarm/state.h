@@ -47,7 +47,7 @@ struct Config {
   uint32_t batch_rows = 16;   // Most sessions in one decode step.
   wire::HopType hop = wire::HopType::kF32;
   uint32_t sessions_max = 64;
-  uint64_t overhead_bytes = 48u << 20;  // Of an executor, per volunteer.
+  uint64_t overhead_bytes = planner::kExecutorOverheadBytes;  // Per volunteer.
   uint64_t kept_bytes_max = 1u << 30;   // For inputs of stages; beyond, the largest are given up.
   bool warm_replicas = true;            // Idle replicas keep the KV of running sessions.
   uint32_t retained_max = 32;           // Ended sessions whose KV is kept for others; 0: none.
