@@ -151,6 +151,8 @@ Result<bool> IsWindowed(const JsonObject& config, Windows windows, uint32_t inde
       ASSIGN_OR_RETURN(const uint64_t pattern, config.UintOr(name, 6, 1, kMaxLayers));
       return (index + 1) % pattern != 0;
     }
+    case Windows::kIfUsed:
+      return config.BoolOr("use_sliding_window", false);
     case Windows::kFromLayer: {
       ASSIGN_OR_RETURN(const bool used, config.BoolOr("use_sliding_window", false));
       ASSIGN_OR_RETURN(const uint64_t from, config.UintOr("max_window_layers", 28, 0, kMaxLayers));

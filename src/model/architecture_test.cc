@@ -96,6 +96,21 @@ std::string With(const std::string& field, const std::string& value) {
   return json + "}";
 }
 
+// SmolLM3: layers that are rotated see everything, unless layer_types says otherwise.
+TEST(Architecture, AWindowIsForLayersThatAreNotRotated) {
+  const auto windows = [](const std::string& fields) {
+    std::string json = With("model_type", "\"smollm3\"");
+    json.insert(json.size() - 1, R"(, "sliding_window": 5, "no_rope_layers": [1, 0])" + fields);
+    const Architecture arch = MustParse(json);
+    return std::pair(arch.LayerOf(1).window, arch.LayerOf(2).window);
+  };
+  EXPECT_EQ(windows(R"(, "use_sliding_window": true)"), std::pair(0u, 5u));
+  EXPECT_EQ(windows(R"(, "use_sliding_window": false)"), std::pair(0u, 0u));
+  EXPECT_EQ(windows(R"(, "use_sliding_window": true,
+                       "layer_types": ["sliding_attention", "full_attention"])"),
+            std::pair(5u, 0u));
+}
+
 TEST(Architecture, RefusesWhatCannotBeRight) {
   ASSERT_TRUE(ParseArchitecture(With("", "")));
   const struct {

@@ -123,7 +123,8 @@ Status FinishGranite(const JsonObject& config, Architecture& arch) {
   return {};
 }
 
-// Layers that are not rotated. In spite of the field's name, 1 says that a layer is.
+// Layers that are not rotated. In spite of the field's name, 1 says that a layer is. Without
+// layer_types, a window is for those that are not.
 Status FinishSmolLm3(const JsonObject& config, Architecture& arch) {
   std::vector<uint64_t> rotated;
   if (config.Has("no_rope_layers")) {
@@ -140,7 +141,11 @@ Status FinishSmolLm3(const JsonObject& config, Architecture& arch) {
                                                  arch.layers, " layers, found ", rotated.size()));
   }
   for (uint32_t layer = 0; layer < arch.layers; ++layer) {
-    if (rotated[layer] == 0) arch.layer_kinds[layer].rope.reset();
+    if (rotated[layer] == 0) {
+      arch.layer_kinds[layer].rope.reset();
+    } else if (!config.Has("layer_types")) {
+      arch.layer_kinds[layer].window = 0;
+    }
   }
   return {};
 }
@@ -161,7 +166,7 @@ constexpr Family kFamilies[] = {
      .qkv_bias = {.field = "attention_bias"},
      .output_bias = {.field = "attention_bias"},
      .mlp_bias = {.field = "mlp_bias"},
-     .windows = Windows::kFromLayer,
+     .windows = Windows::kIfUsed,
      .tied = true,
      .finish = FinishSmolLm3},
     {.model_type = "olmo2",

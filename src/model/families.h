@@ -45,6 +45,7 @@ enum class Windows : uint8_t {
   kNone,
   kAll,          // All of them, if there is a sliding_window.
   kFromLayer,    // From max_window_layers on, if use_sliding_window says so (Qwen).
+  kIfUsed,       // All, if use_sliding_window says so; `finish` takes some out (SmolLM3).
   kAlternating,  // The first, the third, ... (Gemma 2, GPT-OSS).
   kPattern,      // All but every sliding_window_pattern-th (Gemma 3).
 };

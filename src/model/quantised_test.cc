@@ -171,7 +171,10 @@ Made Zeros(const std::string& name, DType type, std::vector<uint64_t> shape) {
 
 std::string ErrorOf(const char* quantization, const std::vector<Made>& tensors) {
   TensorMap map;
-  for (const Made& made : tensors) map.emplace(made.view.name, made.view);
+  for (const Made& made : tensors) {
+    // Of a copy, the view is still of the bytes that it was copied from.
+    map.emplace(made.view.name, made.view).first->second.data = made.bytes;
+  }
   const Status read = ReadQuantised(StrCat("{\"quantization_config\": ", quantization, "}"), map);
   return read ? "read" : read.error().detail;
 }
@@ -221,9 +224,7 @@ TEST(Quantised, SaysWhatIsWrong) {
   EXPECT_EQ(ErrorOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 32})", gptq), "read");
   EXPECT_THAT(ErrorOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 16})", gptq),
               HasSubstr("expected [4, 2]"));
-  std::vector<Made> with_groups;
-  for (const Made& made : gptq)
-    with_groups.push_back(Zeros(made.view.name, made.view.type, made.view.shape));
+  std::vector<Made> with_groups = gptq;
   with_groups.push_back(Zeros("x.g_idx", DType::kI32, {64}));
   with_groups.back().bytes[0] = 2;
   EXPECT_THAT(ErrorOf(R"({"quant_method": "gptq", "bits": 4, "group_size": 32})", with_groups),

@@ -136,7 +136,8 @@ Result<Rope> ReadRope(const JsonObject& config, const JsonObject& scaling, uint3
   }
   if (&scaling == &config) return rope;
   const char* kind_name = scaling.Has("rope_type") || !scaling.Has("type") ? "rope_type" : "type";
-  ASSIGN_OR_RETURN(const std::string kind, scaling.TextOr(kind_name, "default"));
+  ASSIGN_OR_RETURN(std::string kind, scaling.TextOr(kind_name, "default"));
+  if (kind == "su") kind = "longrope";  // What it was called before it was published.
   auto parsed = ParseRopeScaling(kind);
   if (!parsed) return FailWithContext(std::move(parsed).error(), scaling.where());
   rope.scaling = *parsed;

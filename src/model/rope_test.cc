@@ -141,6 +141,11 @@ TEST(RopeFrequencies, LongRopeChoosesByTheServedContext) {
   EXPECT_DOUBLE_EQ(scaled.magnitude, std::sqrt(1 + std::log(32.0) / std::log(4096.0)));
   EXPECT_EQ(RopeFrequencies(scaled, 4096), (std::vector<double>{1, 0.01 / 2}));
   EXPECT_EQ(RopeFrequencies(scaled, 4097), (std::vector<double>{0.25, 0.01 / 8}));
+  const auto older = ReadAll(R"({"original_max_position_embeddings": 4096, "rope_scaling": {
+      "type": "su", "short_factor": [1, 2], "long_factor": [4, 8]}})",
+                             131072, 4);
+  ASSERT_TRUE(older) << older.error().ToString();
+  EXPECT_EQ(*older, *rope);
 }
 
 // Ding et al., 2024: position n turns pair i by n / (theta^(2i / dims) * factor i), and what is

@@ -382,6 +382,17 @@ export const variants: Variant[] = [
     },
   },
   {
+    what: "smollm3: a window where nothing turns, one key head",
+    config: {
+      ...base,
+      model_type: "smollm3",
+      num_key_value_heads: 1,
+      no_rope_layers: [0, 1, 0],
+      use_sliding_window: true,
+      sliding_window: 5,
+    },
+  },
+  {
     what: "smollm3: no_rope_layers, tied, whole blocks",
     config: {
       ...base,

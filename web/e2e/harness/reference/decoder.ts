@@ -17,7 +17,7 @@ interface Family {
   gelu?: boolean;
   scaledEmbedding?: boolean;
   biases?: "qkv" | "all"; // Of attention, whatever config.json says.
-  windows?: "all" | "qwen" | "alternating" | "pattern";
+  windows?: "all" | "qwen" | "still" | "alternating" | "pattern";
   fused?: boolean; // One tensor for query, key and value, one for gate and up.
   latent?: boolean;
   sinks?: boolean;
@@ -31,7 +31,7 @@ const families: Record<string, Family> = {
   qwen2: { biases: "qkv", windows: "qwen" },
   qwen3: { headNorm: "head", windows: "qwen" },
   qwen3_moe: { headNorm: "head", windows: "qwen" },
-  smollm3: {},
+  smollm3: { windows: "still" },
   olmo2: { placement: "after", headNorm: "whole" },
   gemma2: {
     ...{ placement: "around", minusOne: true, gelu: true, scaledEmbedding: true },
@@ -185,6 +185,7 @@ export class ReferenceDecoder {
     const windowed = {
       all: true,
       qwen: config["use_sliding_window"] === true && layer >= from,
+      still: config["use_sliding_window"] === true && !this.#turns(layer),
       alternating: layer % 2 === 0,
       pattern: (layer + 1) % pattern !== 0,
       none: false,
