@@ -1,6 +1,6 @@
 // A layer's experts divided over volunteers: the router's device sends rows to the holders of the
 // experts that they chose, native ones and tabs, and the answer is the reference; also when a
-// holder is lost in the middle of it, or the router's device leaves.
+// holder is lost in the middle of it, or (SHOAL_TESTS=full) the router's device leaves.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -124,8 +124,8 @@ describe("the router's tab that leaves in the middle of an answer", () => {
   // and just fast enough that it is believed. It has six seconds to load the stage, which may be
   // too few for ort-wasm beside three busy tabs.
   const claim = { name: "probe.gflops", value: 0.05 };
-  const sources = isFull ? ["ort-wasm", "shoal"] : ["ort-wasm"];
-  it.each(sources)("sends its KV, all parts', from %s to shoal", async (executor) => {
+  const sends = it.runIf(isFull).each(["ort-wasm", "shoal"]);
+  sends("sends its KV, all parts', from %s to shoal", async (executor) => {
     const trace = `${folder}/${executor}.jsonl`;
     const { url, client } = await serve("qwen3_moe", 2, "--trace", trace);
     claims = await Claims.start(url, await testCore(), [claim]);

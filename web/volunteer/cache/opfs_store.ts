@@ -44,7 +44,8 @@ export class OpfsStore implements ChunkStore {
     try {
       const access = await handle.createSyncAccessHandle();
       try {
-        if (access.write(bytes) < bytes.length) throw new Error("no room");
+        // Where the quota does not suffice, Chromium gives 2^32 - 8 and writes a part.
+        if (access.write(bytes) !== bytes.length) throw new Error("no room in the storage");
         access.flush();
       } finally {
         access.close();
