@@ -9,8 +9,8 @@ export const dist = process.env["SHOAL_PAGES"] ?? `${root}web/dist`;
 export const storyteller = `${root}models/storyteller`;
 // A third of its size, for what is slow: the GPU in software.
 export const storytellerSmall = `${root}tests/golden/storyteller-7m`;
-// What the tests build and may find again: packs and stages.
-export const scratch = `${root}build/e2e`;
+// What the tests build and may find again, packs and stages: of each worker its own.
+export const scratch = `${root}build/e2e/${process.env["VITEST_POOL_ID"] ?? 0}`;
 
 export const golden = (folder: string): string => `${root}tests/golden/${folder}`;
 
