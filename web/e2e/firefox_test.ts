@@ -3,7 +3,7 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 
@@ -33,7 +33,6 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  mkdirSync(scratch, { recursive: true });
   profile = mkdtempSync(`${scratch}/firefox-`);
 });
 

@@ -1,6 +1,6 @@
 // Machines that lend themselves without a browser: `shoal join`, and `shoal serve --lend`.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { completeIds } from "./harness/ask.ts";
@@ -28,7 +28,6 @@ beforeAll(async () => {
 });
 
 beforeEach(() => {
-  mkdirSync(scratch, { recursive: true });
   caches = mkdtempSync(`${scratch}/join-`);
 });
 

@@ -5,7 +5,7 @@
 // SHOAL_TESTS=full: 20 losses for each format of weights, of the embedded model; otherwise 3 of a
 // smaller one in q4.
 
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { completeIds } from "./harness/ask.ts";
@@ -75,7 +75,6 @@ describe.each(formats)("an answer over %s weights", (weights) => {
   let calm: number[] = [];
 
   beforeAll(async () => {
-    mkdirSync(scratch, { recursive: true });
     rmSync(trace, { force: true });
     const folder = isFull
       ? await pack("storyteller", storyteller, weights)

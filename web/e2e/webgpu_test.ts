@@ -1,7 +1,7 @@
 // The executor ort-webgpu in real tabs, on the software adapter, which is slow: beside everything
 // else that computes, also when its GPU process died. SHOAL_TESTS=full: three such tabs, too.
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { afterEach, beforeAll, expect, it } from "vitest";
 
 import { completeIds } from "./harness/ask.ts";
@@ -61,7 +61,6 @@ it("answers as the reference beside all others, also when its GPU process died",
   await lend("ort-webgpu", "64M");
   await lend("ort-wasm");
   await lend("shoal");
-  mkdirSync(scratch, { recursive: true });
   cache = mkdtempSync(`${scratch}/webgpu-`);
   machine = Joiner.start(coordinator.url, cache);
   const everybody = ["ort-webgpu", "ort-wasm", "shoal", "shoal"];

@@ -1,6 +1,6 @@
 // Where things are, as seen from the repository.
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../../", import.meta.url));
@@ -11,6 +11,7 @@ export const storyteller = `${root}models/storyteller`;
 export const storytellerSmall = `${root}tests/golden/storyteller-7m`;
 // What the tests build and may find again, packs and stages: of each worker its own.
 export const scratch = `${root}build/e2e/${process.env["VITEST_POOL_ID"] ?? 0}`;
+mkdirSync(scratch, { recursive: true });
 
 export const golden = (folder: string): string => `${root}tests/golden/${folder}`;
 

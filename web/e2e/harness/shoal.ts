@@ -1,7 +1,7 @@
 // The command line: packs, stages and reference results, each as a promise.
 
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 
 import { binary, scratch } from "./paths.ts";
@@ -17,7 +17,6 @@ async function shoal(...args: string[]): Promise<string> {
 // The folder of the pack of a checkpoint; packing the same again costs nothing, and a pack that an
 // earlier version left there gives way.
 export async function pack(name: string, checkpoint: string, weights = "f32"): Promise<string> {
-  mkdirSync(scratch, { recursive: true });
   const folder = `${scratch}/${name}-${weights}.pack`;
   const command = ["pack", checkpoint, "-o", folder, "--weights", weights];
   await shoal(...command).catch(() => shoal(...command, "--force"));
@@ -26,7 +25,6 @@ export async function pack(name: string, checkpoint: string, weights = "f32"): P
 
 // The same of an ONNX model.
 export async function packOnnx(name: string, file: string): Promise<string> {
-  mkdirSync(scratch, { recursive: true });
   const folder = `${scratch}/${name}-onnx.pack`;
   const command = ["pack", file, "-o", folder];
   await shoal(...command).catch(() => shoal(...command, "--force"));
