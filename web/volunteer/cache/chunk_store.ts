@@ -24,7 +24,7 @@ export interface ChunkStore {
 
 // A chunk that is open in this Worker; what it reads it copies nowhere else.
 export interface SyncChunk {
-  // Bytes from `at` on; how many there were.
+  // Bytes from `at` on; how many there were, or a number of no meaning after an error.
   read(target: Uint8Array, options: { at: number }): number;
   close(): void;
 }

@@ -66,10 +66,17 @@ export class ShoalExecutor implements Executor {
 
   async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
     await this.unload();
+    const chunks = await this.#openChunks(files);
+    try {
+      return await this.#load(stage, files, this.#reader(files, chunks));
+    } finally {
+      for (const chunk of [...chunks.values()].flat()) chunk.close();
+    }
+  }
+
+  async #load(stage: Stage, files: StageFiles, reader: ReadWeight): Promise<LoadedStage> {
     const { module, threads } = this.#runtime;
     const graph = new Uint8Array(await files.graph.arrayBuffer());
-    const chunks = await this.#openChunks(files);
-    const reader = this.#reader(files, chunks);
     const engine = await EngineModule.start(module, reader, threads);
     try {
       const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
@@ -84,8 +91,6 @@ export class ShoalExecutor implements Executor {
     } catch (thrown) {
       engine.stop();
       throw thrown;
-    } finally {
-      for (const chunk of [...chunks.values()].flat()) chunk.close();
     }
   }
 
@@ -208,8 +213,8 @@ export class ShoalExecutor implements Executor {
         const piece = target.subarray(at - offset, end - offset);
         const chunk = open[Math.floor(at / step)];
         if (chunk === undefined) this.#runtime.readBlob(blob, at, piece);
-        else if (chunk.read(piece, { at: at % step }) < piece.length) {
-          throw new ShoalError("data_loss", `blob ${location} has become shorter`);
+        else if (chunk.read(piece, { at: at % step }) !== piece.length) {
+          throw new ShoalError("data_loss", `blob ${location} could not be read whole`);
         }
         at = end;
       }

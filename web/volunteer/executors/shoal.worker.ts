@@ -34,7 +34,8 @@ async function compileEngine(relaxed: string, plain: string): Promise<WebAssembl
 // Without isolation no memory is shared: one thread then, whatever was asked for.
 async function startExecutor(threads: number): Promise<ShoalExecutor> {
   const runtime = {
-    ...{ readBlob, openChunks },
+    readBlob,
+    openChunks,
     now: () => performance.now(),
   };
   if (threads <= 1 || !self.crossOriginIsolated) {
