@@ -39,8 +39,7 @@ void Swarm::On(const VolunteerJoined& event, Micros now, Effects& out) {
   volunteer.form = volunteer.choices.front().form;
   volunteer.speed = planner::SpeedEstimate(volunteer.choices.front().speed);
   volunteer.link = ClaimedLink(event.measures);
-  volunteer.knows_uplink = std::ranges::any_of(
-      event.measures, [](const auto& measure) { return measure.name == kUplinkMeasure; });
+  volunteer.knows_uplink = volunteer.link.up_bytes_per_s != planner::Link{}.up_bytes_per_s;
   out.push_back(SendBody{event.node, wire::Ping{.nonce = next_ping_++, .reply = false}});
   out.push_back(Note{StrCat("volunteer ", event.node.value, " joined (", event.executor, ", ",
                             FormatSize(event.memory_bytes), ")")});

@@ -86,8 +86,8 @@ planner::Link ClaimedLink(std::span<const wire::Measure> measures) {
     const double mbit = Find(measures, name);
     if (mbit > kMbitMin && mbit < kMbitMax) bytes_per_s = mbit * kBytesPerMbit;
   };
-  set(link.up_bytes_per_s, kUplinkMeasure);
-  set(link.down_bytes_per_s, kDownlinkMeasure);
+  set(link.up_bytes_per_s, "link.up_mbit_per_s");
+  set(link.down_bytes_per_s, "link.down_mbit_per_s");
   return link;
 }
 

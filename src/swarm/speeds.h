@@ -35,9 +35,7 @@ planner::ExecutorSpeed TypicalSpeed(std::string_view executor, std::string_view 
 planner::ExecutorSpeed ClaimedSpeed(std::string_view executor, std::string_view weights,
                                     std::span<const wire::Measure> measures);
 
-// Its link, of which kDownlinkMeasure and kUplinkMeasure may be measured.
-inline constexpr std::string_view kDownlinkMeasure = "link.down_mbit_per_s";
-inline constexpr std::string_view kUplinkMeasure = "link.up_mbit_per_s";
+// Its link, of which "link.down_mbit_per_s" and "link.up_mbit_per_s" may be measured.
 planner::Link ClaimedLink(std::span<const wire::Measure> measures);
 
 }  // namespace shoal::swarm

@@ -128,13 +128,18 @@ TEST(Swarm, LearnsHowFastAVolunteerSendsFromItsPrompts) {
   EXPECT_NEAR(world.swarm.volunteers().at(first).link.up_bytes_per_s, 2e6, 2e5);
 }
 
-TEST(Swarm, WhoAsksWhileLostBlocksAreLoadedWaitsForThem) {
-  World world(SmallConfig(2));
+// Of two stages that were served one is lost; the third volunteer loads it until FinishLoads().
+void LoseAStageThatLoads(World& world) {
   for (uint32_t node : {1, 2, 3}) world.Join(node, 100000);
   world.Settle();
   world.Pass(kSecond);
   world.holds_loads = true;
   world.Kill(world.swarm.MainStages().front().node.value);
+}
+
+TEST(Swarm, WhoAsksWhileLostBlocksAreLoadedWaitsForThem) {
+  World world(SmallConfig(2));
+  LoseAStageThatLoads(world);
   EXPECT_EQ(world.swarm.Availability().error().code, Code::kUnavailable);
   ASSERT_TRUE(world.swarm.Admits(world.now)) << world.swarm.Admits(world.now).error().ToString();
   world.Ask(1, {5, 6, 7}, 20);
@@ -146,11 +151,7 @@ TEST(Swarm, WhoAsksWhileLostBlocksAreLoadedWaitsForThem) {
 
 TEST(Swarm, WhoAsksAfterALongLoadIsRefusedAtOnce) {
   World world(SmallConfig(2));
-  for (uint32_t node : {1, 2, 3}) world.Join(node, 100000);
-  world.Settle();
-  world.Pass(kSecond);
-  world.holds_loads = true;
-  world.Kill(world.swarm.MainStages().front().node.value);
+  LoseAStageThatLoads(world);
   world.Pass(world.swarm.config().load_wait + kSecond);
   EXPECT_EQ(world.swarm.Admits(world.now).error().code, Code::kUnavailable);
 }
