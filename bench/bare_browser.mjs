@@ -54,6 +54,10 @@ export class BareBrowser {
       '--disable-background-networking', '--disable-component-update', '--disable-sync', ...flags,
       `--user-data-dir=${this.#profile}`, url,
     ], {stdio: 'ignore'});
+    process.once('exit', () => {
+      this.#process.kill('SIGKILL');
+      this.#removeProfile();
+    });
   }
 
   // Bytes of proportional set size of its processes of each kind.
@@ -70,6 +74,10 @@ export class BareBrowser {
     const ended = once(this.#process, 'exit');
     this.#process.kill();
     await ended;
+    this.#removeProfile();
+  }
+
+  #removeProfile() {
     fs.rmSync(this.#profile, {recursive: true, force: true, maxRetries: 20, retryDelay: 100});
   }
 }

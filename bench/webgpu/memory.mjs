@@ -3,7 +3,7 @@
 //
 //   shoal stage PACK 1 14 -o STAGE --context 512
 //   node bench/webgpu/memory.mjs STAGE [--executor ort-webgpu] [--steps 10] [--rows 4]
-//                                      [--flags=--enable-unsafe-webgpu] [--timeline]
+//                                      [--threads 1] [--flags=--enable-unsafe-webgpu] [--timeline]
 //
 // Node.js 24 or later, which reads TypeScript; the built pages (npm run build, in web/); Chromium.
 // Memory is the proportional set size. With the software adapter, Chromium's default without a
