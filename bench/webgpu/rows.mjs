@@ -71,7 +71,8 @@ class Caches {
   fill(values) {
     for (const {buffer, slotBytes} of this.tensors.values()) {
       for (let slot = 0; slot < this.sessions; ++slot) {
-        device.queue.writeBuffer(buffer, slot * slotBytes, values, 0, slotBytes / this.valueBytes);
+        const bytes = new Uint8Array(values.buffer, 0, slotBytes);  // Dawn knows no Float16Array.
+        device.queue.writeBuffer(buffer, slot * slotBytes, bytes);
       }
     }
   }

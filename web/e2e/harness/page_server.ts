@@ -1,5 +1,5 @@
 // The built pages, with a coordinator in the test's hands: what /status.json says and how answers
-// come is a matter of two fields.
+// come is a matter of two fields. Or another folder's files.
 
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -40,14 +40,16 @@ export class PageServer {
   answering: (body: ChatBody) => Answering = () => ({ kind: "pieces", pieces: [] });
   readonly asked: ChatBody[] = [];
   readonly #server: Server;
+  readonly #folder: string;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, folder: string) {
     this.#server = server;
+    this.#folder = folder;
   }
 
-  static async start(): Promise<PageServer> {
+  static async start(folder = dist): Promise<PageServer> {
     const server = createServer();
-    const pages = new PageServer(server);
+    const pages = new PageServer(server, folder);
     server.on("request", (request, response) => void pages.#answer(request, response));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return pages;
@@ -99,7 +101,7 @@ export class PageServer {
   #file(path: string, response: ServerResponse): void {
     const inside = normalize(path).replace(/^(\.\.\/)+/, "");
     const found = [inside, `${inside}.html`, `${inside}/index.html`]
-      .map((name) => join(dist, name))
+      .map((name) => join(this.#folder, name))
       .find((name) => existsSync(name) && statSync(name).isFile());
     if (found === undefined) {
       response.statusCode = 404;

@@ -1,5 +1,5 @@
-// One session's KV cache in GPU buffers of fixed capacity. ONNX Runtime reads the past from them
-// and writes the present into the same ones: nothing is copied, nothing grows from step to step.
+// KV caches in GPU buffers of fixed capacity. ONNX Runtime reads the past from them and writes the
+// present into the same ones: nothing is copied, nothing grows from step to step.
 
 import type { Tensor } from "onnxruntime-common";
 
@@ -12,50 +12,66 @@ const mapModeRead = 1;
 
 // What the caches hold; the graph says.
 export type KvType = "float32" | "float16";
-type FloatArray = Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer>;
+
+// What the caches of a stage have in common.
+export interface KvShape {
+  slots: readonly KvSlot[];
+  type: KvType;
+}
 
 interface Layer {
   slot: KvSlot;
-  // [heads, capacity, head_size] each.
+  // [places, heads, room, head_size] each.
   keys: GPUBuffer;
   values: GPUBuffer;
   keyTensor: Tensor;
   valueTensor: Tensor;
 }
 
-// Few distinct capacities, so that few distinct shapes are ever compiled for.
+// Few distinct capacities, so that few distinct shapes are ever compiled for, and that sessions can
+// share buffers.
 export function capacityTier(positions: number): number {
   let tier = 256;
   while (tier < positions) tier *= 2;
   return tier;
 }
 
-export class GpuKv {
-  // Positions that may be used; the buffers have room for its tier.
-  readonly capacity: number;
-  readonly #room: number;
-  readonly #device: GPUDevice;
-  readonly #type: KvType;
-  readonly #layers = new Map<number, Layer>();
-  readonly #lengths = new Map<number, number>();
+function valueBytes(type: KvType): number {
+  return type === "float16" ? 2 : 4;
+}
 
-  constructor(
+// Of one session's keys, or values, of the layer that takes most.
+export function bytesOfPlace({ slots, type }: KvShape, room: number): number {
+  const most = Math.max(0, ...slots.map(({ heads, head_size: size }) => heads * size));
+  return most * room * valueBytes(type);
+}
+
+// The caches of `places` sessions, one after the other in one buffer for the keys of a layer and
+// one for its values, which is how ONNX Runtime takes a batch.
+export class KvBuffers {
+  readonly places: number;
+  readonly room: number;
+  readonly device: GPUDevice;
+  readonly type: KvType;
+  readonly #layers = new Map<number, Layer>();
+
+  private constructor(
     device: GPUDevice,
     TensorType: typeof Tensor,
-    slots: readonly KvSlot[],
-    capacity: number,
-    type: KvType,
+    { slots, type }: KvShape,
+    places: number,
+    room: number,
   ) {
-    this.#device = device;
-    this.#type = type;
-    this.capacity = capacity;
-    this.#room = capacityTier(capacity);
+    this.device = device;
+    this.type = type;
+    this.places = places;
+    this.room = room;
     for (const slot of slots) {
       const { block, heads, head_size: size } = slot;
-      const dims = [1, heads, this.#room, size];
+      const dims = [places, heads, room, size];
       const buffer = (): GPUBuffer =>
         device.createBuffer({
-          size: heads * this.#room * size * this.#valueBytes,
+          size: places * heads * room * size * valueBytes(type),
           usage: usage.storage | usage.copySource | usage.copyTarget,
         });
       const tensor = (of: GPUBuffer): Tensor =>
@@ -63,14 +79,26 @@ export class GpuKv {
       const [keys, values] = [buffer(), buffer()];
       const tensors = { keyTensor: tensor(keys), valueTensor: tensor(values) };
       this.#layers.set(block, { slot, keys, values, ...tensors });
-      this.#lengths.set(block, 0);
     }
   }
 
-  // Undefined for a stage without layers, which keeps nothing.
-  get length(): number | undefined {
-    if (this.#lengths.size === 0) return undefined;
-    return Math.min(...this.#lengths.values());
+  // "resource_exhausted" where the GPU has no room; that is an error of WebGPU's, not an exception.
+  static async create(
+    device: GPUDevice,
+    TensorType: typeof Tensor,
+    shape: KvShape,
+    places: number,
+    room: number,
+  ): Promise<KvBuffers> {
+    device.pushErrorScope("out-of-memory");
+    const buffers = new KvBuffers(device, TensorType, shape, places, room);
+    const error = await device.popErrorScope();
+    if (error === null) return buffers;
+    buffers.destroy();
+    throw new ShoalError(
+      "resource_exhausted",
+      `the GPU has no room for KV caches of ${places} x ${room} positions: ${error.message}`,
+    );
   }
 
   // By the name of the graph's input or output, for `prefix` "past" or "present".
@@ -83,6 +111,73 @@ export class GpuKv {
     return named;
   }
 
+  // All of the session at place `from` of `source`, which has the same room, comes to place `to`.
+  take(source: KvBuffers, from: number, to: number): void {
+    const encoder = this.device.createCommandEncoder();
+    for (const [block, layer] of this.#layers) {
+      const other = source.layer(block);
+      const bytes = layer.keys.size / this.places;
+      encoder.copyBufferToBuffer(other.keys, from * bytes, layer.keys, to * bytes, bytes);
+      encoder.copyBufferToBuffer(other.values, from * bytes, layer.values, to * bytes, bytes);
+    }
+    this.device.queue.submit([encoder.finish()]);
+  }
+
+  layer(block: number): Layer {
+    const layer = this.#layers.get(block);
+    if (layer === undefined) throw new ShoalError("not_found", `block ${block} keeps no KV here`);
+    return layer;
+  }
+
+  // In bytes, of a position of a head of a place.
+  offset({ heads, head_size: size }: KvSlot, place: number, head: number, position: number) {
+    return ((place * heads + head) * this.room + position) * size * valueBytes(this.type);
+  }
+
+  destroy(): void {
+    for (const { keys, values } of this.#layers.values()) {
+      keys.destroy();
+      values.destroy();
+    }
+  }
+}
+
+// One session's KV cache: how long it is, and the place where it lies.
+export class GpuKv {
+  // Positions that may be used; the buffers have room for its tier.
+  readonly capacity: number;
+  #buffers: KvBuffers;
+  #place = 0;
+  readonly #lengths: Map<number, number>;
+
+  // `buffers` have one place and room for `capacity`; they are the cache's own from now on.
+  constructor(buffers: KvBuffers, slots: readonly KvSlot[], capacity: number) {
+    this.capacity = capacity;
+    this.#buffers = buffers;
+    this.#lengths = new Map(slots.map(({ block }) => [block, 0]));
+  }
+
+  get buffers(): KvBuffers {
+    return this.#buffers;
+  }
+
+  get place(): number {
+    return this.#place;
+  }
+
+  // Undefined for a stage without layers, which keeps nothing.
+  get length(): number | undefined {
+    if (this.#lengths.size === 0) return undefined;
+    return Math.min(...this.#lengths.values());
+  }
+
+  // Copies everything to a place of other buffers with the same room; where it lay is not freed.
+  moveTo(buffers: KvBuffers, place: number): void {
+    buffers.take(this.#buffers, this.#place, place);
+    this.#buffers = buffers;
+    this.#place = place;
+  }
+
   // A run has written up to `length`.
   advance(length: number): void {
     for (const block of this.#lengths.keys()) this.#lengths.set(block, length);
@@ -92,15 +187,8 @@ export class GpuKv {
     for (const [block, has] of this.#lengths) this.#lengths.set(block, Math.min(has, length));
   }
 
-  destroy(): void {
-    for (const { keys, values } of this.#layers.values()) {
-      keys.destroy();
-      values.destroy();
-    }
-  }
-
   async read(block: number, from: number, to: number): Promise<KvPart> {
-    const layer = this.#layer(block);
+    const layer = this.#buffers.layer(block);
     const has = this.#lengths.get(block)!;
     if (from > to || to > has) {
       throw new ShoalError(
@@ -115,7 +203,7 @@ export class GpuKv {
   }
 
   write(block: number, part: KvPart): void {
-    const { slot, keys, values } = this.#layer(block);
+    const { slot, keys, values } = this.#buffers.layer(block);
     const { from, to } = part;
     const has = this.#lengths.get(block)!;
     if (to < from || from > has || to > this.capacity) {
@@ -133,37 +221,25 @@ export class GpuKv {
           `be ${expected}`,
       );
     }
-    const count = (to - from) * slot.head_size;
+    const { device, type } = this.#buffers;
+    const bytes = (to - from) * slot.head_size * valueBytes(type);
     const [newKeys, newValues] = [this.#encode(part.keys), this.#encode(part.values)];
     for (let head = 0; head < slot.heads; ++head) {
-      const offset = this.#offset(slot, head, from);
-      this.#device.queue.writeBuffer(keys, offset, newKeys, head * count, count);
-      this.#device.queue.writeBuffer(values, offset, newValues, head * count, count);
+      const offset = this.#buffers.offset(slot, this.#place, head, from);
+      device.queue.writeBuffer(keys, offset, newKeys, head * bytes, bytes);
+      device.queue.writeBuffer(values, offset, newValues, head * bytes, bytes);
     }
     this.#lengths.set(block, to);
   }
 
-  #layer(block: number): Layer {
-    const layer = this.#layers.get(block);
-    if (layer === undefined) throw new ShoalError("not_found", `block ${block} keeps no KV here`);
-    return layer;
-  }
-
-  // In bytes, of a position of a head.
-  #offset({ head_size: size }: KvSlot, head: number, position: number): number {
-    return (head * this.#room + position) * size * this.#valueBytes;
-  }
-
-  get #valueBytes(): number {
-    return this.#type === "float16" ? 2 : 4;
-  }
-
-  #encode(values: Float32Array<ArrayBuffer>): FloatArray {
-    return this.#type === "float16" ? new Float16Array(values) : values;
+  // As bytes: not every implementation of WebGPU knows Float16Array.
+  #encode(values: Float32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const stored = this.#buffers.type === "float16" ? new Float16Array(values) : values;
+    return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
   }
 
   #decode(bytes: ArrayBuffer): Float32Array<ArrayBuffer> {
-    return this.#type === "float16"
+    return this.#buffers.type === "float16"
       ? new Float32Array(new Float16Array(bytes))
       : new Float32Array(bytes);
   }
@@ -175,19 +251,20 @@ export class GpuKv {
     from: number,
     to: number,
   ): Promise<Float32Array<ArrayBuffer>> {
-    const headBytes = (to - from) * slot.head_size * this.#valueBytes;
+    const { device, type } = this.#buffers;
+    const headBytes = (to - from) * slot.head_size * valueBytes(type);
     if (headBytes === 0) return new Float32Array(0);
-    const staging = this.#device.createBuffer({
+    const staging = device.createBuffer({
       size: slot.heads * headBytes,
       usage: usage.copyTarget | usage.mapRead,
     });
     try {
-      const encoder = this.#device.createCommandEncoder();
+      const encoder = device.createCommandEncoder();
       for (let head = 0; head < slot.heads; ++head) {
-        const offset = this.#offset(slot, head, from);
+        const offset = this.#buffers.offset(slot, this.#place, head, from);
         encoder.copyBufferToBuffer(source, offset, staging, head * headBytes, headBytes);
       }
-      this.#device.queue.submit([encoder.finish()]);
+      device.queue.submit([encoder.finish()]);
       await staging.mapAsync(mapModeRead);
       return this.#decode(staging.getMappedRange().slice(0));
     } finally {

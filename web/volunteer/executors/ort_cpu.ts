@@ -20,6 +20,7 @@ import type {
 import { copyByParts } from "../kv_moves.ts";
 import { KvCache } from "./kv_cache.ts";
 import {
+  batchOf,
   checkGraph,
   checkRoom,
   pickFeeds,
@@ -163,7 +164,7 @@ export class OrtCpuExecutor implements Executor {
     checkRoom(group, cache.length, cache.capacity);
     const feeds = this.#feeds(stage, session, cache, group, input);
     const results = await session.run(feeds);
-    const output = takeOutput(results, stage, hasHead, group);
+    const output = takeOutput(results, stage, hasHead, batchOf(group));
     const length = position + rows;
     const presents = stage.kv.map((slot) => {
       const dims = [1, slot.heads, length, slot.head_size];
@@ -185,7 +186,7 @@ export class OrtCpuExecutor implements Executor {
     input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
   ): Feeds {
     const { Tensor } = this.#runtime;
-    const feeds = rowFeeds(Tensor, stage, group, input);
+    const feeds = rowFeeds(Tensor, stage, batchOf(group), input);
     for (const { block, heads, head_size: size } of stage.kv) {
       const { keys, values } = cache.layer(block);
       const dims = [1, heads, group.position, size];

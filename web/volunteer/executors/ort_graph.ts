@@ -8,6 +8,20 @@ import { inputsOf, outputsOf, widthOf, type RowGroup, type Stage } from "../exec
 
 export type Feeds = Record<string, Tensor>;
 
+// What one run computes: as many rows of each of its entries, which are different sessions.
+export interface RowBatch {
+  // Of each entry's first row.
+  positions: number[];
+  rows: number;
+  // Indices into the rows of all entries; not empty.
+  logitRows: number[];
+}
+
+// A group as a run of its own.
+export function batchOf({ position, rows, logitRows }: RowGroup): RowBatch {
+  return { positions: [position], rows, logitRows: logitRows.length === 0 ? [0] : logitRows };
+}
+
 // The graph must take and give the values of the graph contract for this stage, and no others.
 export function checkGraph(stage: Stage, session: InferenceSession, hasHead: boolean): void {
   const known = new Set(inputsOf(stage).map(({ name }) => name));
@@ -45,25 +59,25 @@ export function kvType(session: InferenceSession): "float32" | "float16" {
   throw new ShoalError("invalid_argument", `the graph's KV caches are ${type}`);
 }
 
-// A group's rows of output, the values of each side by side.
+// All rows of output, the values of each side by side.
 export function takeOutput(
   results: InferenceSession.ReturnType,
   stage: Stage,
   hasHead: boolean,
-  group: RowGroup,
+  { positions, rows, logitRows }: RowBatch,
 ): Float32Array<ArrayBuffer> {
-  const rows = hasHead ? Math.max(1, group.logitRows.length) : group.rows;
+  const count = hasHead ? logitRows.length : positions.length * rows;
   const values = outputsOf(stage, hasHead);
   const parts = values.map(({ name, width }) =>
-    takeFloats(results, name, hasHead ? [rows, width] : [1, rows, width]),
+    takeFloats(results, name, hasHead ? [count, width] : [positions.length, rows, width]),
   );
   if (parts.length === 1) return parts[0]!;
   const total = widthOf(values);
-  const all = new Float32Array(rows * total);
+  const all = new Float32Array(count * total);
   let at = 0;
   for (const [index, { width }] of values.entries()) {
     const part = parts[index]!;
-    for (let row = 0; row < rows; ++row) {
+    for (let row = 0; row < count; ++row) {
       all.set(part.subarray(row * width, (row + 1) * width), row * total + at);
     }
     at += width;
@@ -92,27 +106,28 @@ function spreadInput(stage: Stage, rows: number, input: Float32Array<ArrayBuffer
 export function rowFeeds(
   TensorType: typeof Tensor,
   stage: Stage,
-  group: RowGroup,
+  { positions, rows, logitRows }: RowBatch,
   input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
 ): Feeds {
-  const { position, rows } = group;
-  const total = position + rows;
   const int32 = (values: number[], dims: number[]): Tensor =>
     new TensorType("int32", Int32Array.from(values), dims);
-  const positions = Array.from({ length: rows }, (_, row) => position + row);
-  const picked = group.logitRows.length === 0 ? [0] : group.logitRows;
+  const entries = positions.length;
+  const ofRows = positions.flatMap((first) =>
+    Array.from({ length: rows }, (_, row) => first + row),
+  );
+  const lasts = positions.map((first) => first + rows - 1);
   const feeds: Feeds = {
-    positions: int32(positions, [1, rows]),
-    seqlens_k: int32([total - 1], [1]),
-    total_sequence_length: int32([total], []),
-    logit_rows: int32(picked, [picked.length]),
+    positions: int32(ofRows, [entries, rows]),
+    seqlens_k: int32(lasts, [entries]),
+    total_sequence_length: int32([Math.max(...lasts) + 1], []),
+    logit_rows: int32(logitRows, [logitRows.length]),
   };
   if (input instanceof Int32Array) {
-    feeds["tokens"] = new TensorType("int32", input, [1, rows]);
+    feeds["tokens"] = new TensorType("int32", input, [entries, rows]);
     return feeds;
   }
-  for (const { name, width, data } of spreadInput(stage, rows, input)) {
-    feeds[name] = new TensorType("float32", data, [1, rows, width]);
+  for (const { name, width, data } of spreadInput(stage, entries * rows, input)) {
+    feeds[name] = new TensorType("float32", data, [entries, rows, width]);
   }
   return feeds;
 }

@@ -1,6 +1,6 @@
 // Runs a stage graph on ONNX Runtime's native WebGPU provider. Weights and KV caches stay on the
 // GPU; a step uploads its rows and reads back hidden states, the largest logits where they are
-// enough, or all of them.
+// enough, or all of them. Single rows of several sessions are one run (gpu_tables.ts).
 
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 
@@ -18,17 +18,18 @@ import type {
   StageFiles,
 } from "../executor.ts";
 import { copyByParts } from "../kv_moves.ts";
-import { largestLogits, type LargestLogits } from "../largest.ts";
-import { GpuKv, type KvType } from "./gpu_kv.ts";
-import { GpuLargest } from "./gpu_largest.ts";
+import { bytesOfPlace, capacityTier, GpuKv, KvBuffers, type KvShape } from "./gpu_kv.ts";
+import { GpuHead, type GroupOutput } from "./gpu_head.ts";
+import { GpuTables, type GpuTable } from "./gpu_tables.ts";
 import {
-  checkFloats,
+  batchOf,
   checkGraph,
   checkRoom,
   kvType,
   pickFeeds,
   rowFeeds,
   takeOutput,
+  type RowBatch,
 } from "./ort_graph.ts";
 
 export interface GpuRuntime {
@@ -43,16 +44,33 @@ export interface GpuRuntime {
 // Rows of a run that is more than one row and less than a chunk.
 const fewRows = 4;
 
+// How far rows of a batch may be from the same rows of runs of their own: the squares of what
+// differs, of all squares. Sums are taken in another order, which shows in float16. Where a graph
+// does not keep the entries of a batch apart, it is far more.
+const batchTolerance = { float32: 1e-4, float16: 0.02 };
+
 interface Loaded {
   stage: Stage;
   session: InferenceSession;
   hasHead: boolean;
-  kvType: KvType;
+  kv: KvShape;
   caches: Map<number, GpuKv>;
-  largest: GpuLargest | undefined;
+  tables: GpuTables;
+  // Whether the graph computes a batch as it computes its entries.
+  batches: boolean;
+  // Where the stage ends in logits.
+  head: GpuHead | undefined;
 }
 
-type Outcome = Extract<GroupResult, { ok: true }>;
+type Rows = Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+
+// A group of a request, and where its result goes.
+interface Asked {
+  index: number;
+  group: RowGroup;
+  input: Rows;
+  cache: GpuKv;
+}
 
 export class OrtWebgpuExecutor implements Executor {
   readonly #runtime: GpuRuntime;
@@ -71,10 +89,19 @@ export class OrtWebgpuExecutor implements Executor {
     try {
       const hasHead = session.outputNames.includes("logits");
       checkGraph(stage, session, hasHead);
-      const caches = new Map<number, GpuKv>();
-      const largest = hasHead ? new GpuLargest(this.#runtime.device, stage.vocab) : undefined;
-      const loaded = { stage, session, hasHead, kvType: kvType(session), caches, largest };
+      const kv = { slots: stage.kv, type: kvType(session) };
+      const loaded: Loaded = {
+        stage,
+        session,
+        hasHead,
+        kv,
+        caches: new Map(),
+        tables: this.#newTables(kv),
+        batches: false,
+        head: hasHead ? new GpuHead(this.#runtime.device, stage.vocab) : undefined,
+      };
       await this.#warmUp(loaded);
+      loaded.batches = await this.#tryBatch(loaded);
       this.#loaded = loaded;
       return { hasHead, picksLargest: hasHead };
     } catch (thrown) {
@@ -86,8 +113,8 @@ export class OrtWebgpuExecutor implements Executor {
   async unload(): Promise<void> {
     const loaded = this.#loaded;
     this.#loaded = undefined;
-    for (const cache of loaded?.caches.values() ?? []) cache.destroy();
-    loaded?.largest?.destroy();
+    for (const cache of loaded?.caches.values() ?? []) loaded?.tables.release(cache);
+    loaded?.head?.destroy();
     await loaded?.session.release();
   }
 
@@ -103,19 +130,22 @@ export class OrtWebgpuExecutor implements Executor {
     const width = widthOf(inputsOf(loaded.stage));
     const start = this.#runtime.now();
     const groups: GroupResult[] = [];
+    const asked: Asked[] = [];
     let row = 0;
-    for (const group of request.groups) {
+    for (const [index, group] of request.groups.entries()) {
       const input = request.input.subarray(row * width, (row + group.rows) * width);
       row += group.rows;
       const cache = loaded.caches.get(group.kv);
-      if (cache === undefined) {
-        const detail = `KV cache ${group.kv} is not open`;
-        groups.push({ ok: false, code: "not_found", detail });
+      if (cache !== undefined) {
+        asked.push({ index, group, input, cache });
         continue;
       }
-      // What fails on the GPU leaves the instance in an unknown state: the run fails as a whole.
-      groups.push(await this.#compute(loaded, cache, group, input));
+      const detail = `KV cache ${group.kv} is not open`;
+      groups[index] = { ok: false, code: "not_found", detail };
     }
+    // What fails on the GPU leaves the instance in an unknown state: the run fails as a whole.
+    const left = loaded.batches ? await this.#runTables(loaded, asked, groups) : asked;
+    for (const each of left) groups[each.index] = await this.#runAlone(loaded, each);
     return { groups, computeUs: Math.round((this.#runtime.now() - start) * 1000) };
   }
 
@@ -124,8 +154,9 @@ export class OrtWebgpuExecutor implements Executor {
   }
 
   async release(kv: number): Promise<void> {
-    const { caches } = this.#stage();
-    caches.get(kv)?.destroy();
+    const { caches, tables } = this.#stage();
+    const cache = caches.get(kv);
+    if (cache !== undefined) tables.release(cache);
     caches.delete(kv);
   }
 
@@ -152,18 +183,20 @@ export class OrtWebgpuExecutor implements Executor {
     return cache;
   }
 
-  // Buffers that the GPU has no room for are an error of WebGPU's, not an exception.
-  async #newCache({ stage, kvType: type }: Loaded, capacity: number): Promise<GpuKv> {
+  #newTables(kv: KvShape): GpuTables {
     const { device, Tensor: TensorType } = this.#runtime;
-    device.pushErrorScope("out-of-memory");
-    const cache = new GpuKv(device, TensorType, stage.kv, capacity, type);
-    const error = await device.popErrorScope();
-    if (error === null) return cache;
-    cache.destroy();
-    throw new ShoalError(
-      "resource_exhausted",
-      `the GPU has no room for a KV cache of ${capacity} positions: ${error.message}`,
+    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+    const bytesMax = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+    return new GpuTables(
+      (places, room) => KvBuffers.create(device, TensorType, kv, places, room),
+      (room) => Math.floor(bytesMax / Math.max(1, bytesOfPlace(kv, room))),
     );
+  }
+
+  async #newCache({ kv }: Loaded, capacity: number): Promise<GpuKv> {
+    const { device, Tensor: TensorType } = this.#runtime;
+    const room = capacityTier(capacity);
+    return new GpuKv(await KvBuffers.create(device, TensorType, kv, 1, room), kv.slots, capacity);
   }
 
   // Kernels are compiled at their first run, for few and many rows; that must not fall into
@@ -186,62 +219,144 @@ export class OrtWebgpuExecutor implements Executor {
         position += rows;
       }
     } finally {
-      cache.destroy();
+      loaded.tables.release(cache);
     }
   }
 
-  async #compute(
-    loaded: Loaded,
-    cache: GpuKv,
-    group: RowGroup,
-    input: Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
-  ): Promise<Outcome> {
-    const { stage, session, hasHead } = loaded;
+  // Whether rows of two sessions of unequal lengths come out of one run as of a run for each; also
+  // the first run of that kind. Graphs that others made may take one session only.
+  async #tryBatch(loaded: Loaded): Promise<boolean> {
+    const { stage } = loaded;
+    const [lengths, width] = [[3, 1], widthOf(inputsOf(stage))];
+    if (stage.positions <= lengths[0]!) return false;
+    const caches: GpuKv[] = [];
+    try {
+      const asked: Asked[] = [];
+      for (const [index, length] of lengths.entries()) {
+        const cache = await this.#newCache(loaded, length + 1);
+        caches.push(cache);
+        const rows = takesTokens(stage)
+          ? Int32Array.from({ length: length + 1 }, (_, row) => (7 * row + index) % stage.vocab)
+          : Float32Array.from({ length: (length + 1) * width }, (_, i) => Math.sin(i * i + index));
+        const before = { kv: 0, position: 0, rows: length, logitRows: [] };
+        await this.#compute(loaded, cache, before, rows.subarray(0, length * width));
+        const group = { kv: 0, position: length, rows: 1, logitRows: [0] };
+        asked.push({ index, group, input: rows.subarray(length * width), cache });
+      }
+      const apart: GroupOutput[] = [];
+      for (const { cache, group, input } of asked) {
+        apart.push(await this.#compute(loaded, cache, group, input));
+        cache.truncate(group.position);
+      }
+      const together: GroupResult[] = [];
+      const left = await this.#runTables(loaded, asked, together);
+      const tolerance = batchTolerance[loaded.kv.type];
+      return (
+        left.length === 0 &&
+        apart.every(({ output }, i) => isNear(together[i]!, output, tolerance))
+      );
+    } catch (thrown) {
+      // A trap inside WebAssembly leaves the instance in an unknown state.
+      if (thrown instanceof WebAssembly.RuntimeError) throw thrown;
+      return false;
+    } finally {
+      for (const cache of caches) loaded.tables.release(cache);
+    }
+  }
+
+  // Computes what can be computed side by side, and returns what is left to do.
+  async #runTables(loaded: Loaded, asked: Asked[], groups: GroupResult[]): Promise<Asked[]> {
+    const left = new Set(asked);
+    const byRoom = new Map<number, Asked[]>();
+    for (const each of asked) {
+      const { room } = each.cache.buffers;
+      const others = byRoom.get(room) ?? [];
+      const isSecond = others.some(({ cache }) => cache === each.cache);
+      if (each.group.rows === 1 && !isSecond) byRoom.set(room, [...others, each]);
+    }
+    for (const candidates of byRoom.values()) {
+      const table = await loaded.tables.gather(candidates.map(({ cache }) => cache));
+      if (table === undefined) continue;
+      const seated = candidates.filter(({ cache }) => cache.buffers === table.buffers);
+      if (seated.length === 0) continue;
+      const outcomes = await this.#computeTable(loaded, table, seated);
+      for (const [i, each] of seated.entries()) {
+        groups[each.index] = outcomes[i]!;
+        left.delete(each);
+      }
+    }
+    return [...left];
+  }
+
+  async #runAlone(loaded: Loaded, { group, input, cache }: Asked): Promise<GroupResult> {
+    try {
+      await loaded.tables.stand(cache);
+    } catch (thrown) {
+      const { code, detail } = ShoalError.from(thrown);
+      return { ok: false, code, detail };
+    }
+    return await this.#compute(loaded, cache, group, input);
+  }
+
+  // A row for each place of the table; those of `seated` count.
+  async #computeTable(loaded: Loaded, table: GpuTable, seated: Asked[]): Promise<GroupOutput[]> {
+    const { stage, hasHead } = loaded;
+    const width = widthOf(inputsOf(stage));
+    const places = table.seats.length;
+    const input = takesTokens(stage) ? new Int32Array(places) : new Float32Array(places * width);
+    const logitRows: number[] = [];
+    for (const { group, cache, input: row } of seated) {
+      checkRoom(group, cache.length, cache.capacity);
+      input.set(row, cache.place * width);
+      if (group.logitRows.length > 0) logitRows.push(cache.place);
+    }
+    const positions = table.seats.map((kv) => kv?.length ?? 0);
+    for (const { group, cache } of seated) positions[cache.place] = group.position;
+    const batch = { positions, rows: 1, logitRows: logitRows.length === 0 ? [0] : logitRows };
+    const results = await this.#runBatch(loaded, table.buffers, batch, input);
+    for (const { group, cache } of seated) cache.advance(group.position + 1);
+    if (hasHead) {
+      const groups = seated.map(({ group }) => group);
+      return await loaded.head!.read(results["logits"]!, groups);
+    }
+    const output = takeOutput(results, stage, hasHead, batch);
+    const widthOut = output.length / places;
+    return seated.map(({ cache: { place } }) => ({
+      ok: true as const,
+      output: output.slice(place * widthOut, (place + 1) * widthOut),
+    }));
+  }
+
+  async #compute(loaded: Loaded, cache: GpuKv, group: RowGroup, input: Rows): Promise<GroupOutput> {
+    const { stage, hasHead } = loaded;
     checkRoom(group, cache.length, cache.capacity);
-    const rows = rowFeeds(this.#runtime.Tensor, stage, group, input);
-    const feeds = { ...rows, ...cache.tensors("past") };
-    const read = outputsOf(stage, hasHead).map(({ name }) => [name, null] as const);
-    const fetches = { ...Object.fromEntries(read), ...cache.tensors("present") };
-    const results = await session.run(pickFeeds(session, feeds), fetches);
+    const batch = batchOf(group);
+    const results = await this.#runBatch(loaded, cache.buffers, batch, input);
     const outcome = hasHead
-      ? await readHead(loaded, results["logits"]!, group)
-      : { ok: true as const, output: takeOutput(results, stage, hasHead, group) };
+      ? (await loaded.head!.read(results["logits"]!, [group]))[0]!
+      : { ok: true as const, output: takeOutput(results, stage, hasHead, batch) };
     cache.advance(group.position + group.rows);
     return outcome;
   }
-}
 
-// `logits` [max(1, logitRows.length), vocab] lie on the GPU, and are freed.
-async function readHead(
-  { stage: { vocab }, largest }: Loaded,
-  logits: Tensor,
-  { logitRows, largestNeeded: needed = 0 }: RowGroup,
-): Promise<Outcome> {
-  const rows = Math.max(1, logitRows.length);
-  try {
-    checkFloats(logits, "logits", [rows, vocab]);
-    if (logitRows.length === 0) return { ok: true, output: new Float32Array(0) };
-    if (needed > 0) {
-      const picked = await largest!.pick(logits.gpuBuffer, rows);
-      const decided = picked.filter((row) => decides(row, vocab, needed));
-      if (decided.length === rows) {
-        return { ok: true, output: new Float32Array(0), largest: decided };
-      }
-    }
-    return { ok: true, output: (await logits.getData()) as Float32Array<ArrayBuffer> };
-  } finally {
-    logits.dispose();
+  async #runBatch(
+    { stage, session, hasHead }: Loaded,
+    buffers: KvBuffers,
+    batch: RowBatch,
+    input: Rows,
+  ): Promise<InferenceSession.ReturnType> {
+    const rows = rowFeeds(this.#runtime.Tensor, stage, batch, input);
+    const feeds = { ...rows, ...buffers.tensors("past") };
+    const read = outputsOf(stage, hasHead).map(({ name }) => [name, null] as const);
+    const fetches = { ...Object.fromEntries(read), ...buffers.tensors("present") };
+    return await session.run(pickFeeds(session, feeds), fetches);
   }
 }
 
-// Whether the first `needed` are known to be larger than all that was left out. NaN, which is told
-// apart later, need not be looked at again.
-function decides(
-  row: LargestLogits | undefined,
-  vocab: number,
-  needed: number,
-): row is LargestLogits {
-  if (row === undefined) return false;
-  if (vocab <= largestLogits || Number.isNaN(row.logSumExp)) return true;
-  return row.logits[needed - 1]! > row.logits[largestLogits - 1]!;
+function isNear(result: GroupResult, expected: Float32Array, tolerance: number): boolean {
+  if (!result.ok || result.output.length !== expected.length) return false;
+  const { output } = result;
+  const squares = expected.reduce((sum, value) => sum + value * value, 0);
+  const off = expected.reduce((sum, value, i) => sum + (value - output[i]!) ** 2, 0);
+  return off <= tolerance * squares;
 }
