@@ -217,6 +217,8 @@ TEST(Convert, SaysWhatIsWrong) {
   EXPECT_THAT(error("tiktoken.model", "IQ== 0\n"), HasSubstr("not every byte"));
   EXPECT_THAT(error("vocab.txt", "IQ== 0\n"), HasSubstr("not a tokenizer file"));
   EXPECT_THAT(error("tokenizer.model", "\x0A\xFF\xFF"), HasSubstr("not a SentencePiece model"));
+  // A piece's text as a number.
+  EXPECT_THAT(error("tokenizer.model", "\x0A\x02\x08\x05"), HasSubstr("a piece is empty"));
   EXPECT_THAT(error("tokenizer.model", Golden("bpe.model"),
                     R"({"added_tokens_decoder": {"x": {"content": "y"}}})"),
               HasSubstr("expected an id"));

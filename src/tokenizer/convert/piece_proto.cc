@@ -28,6 +28,18 @@ enum NormalizerField : uint32_t {
   kEscapeWhitespaces = 5
 };
 
+// A field of another type than it should have is skipped, as one that is not known; protozero's
+// getters take the type for granted.
+constexpr uint32_t Varint(uint32_t field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::varint);
+}
+constexpr uint32_t Fixed32(uint32_t field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::fixed32);
+}
+constexpr uint32_t Delimited(uint32_t field) {
+  return protozero::tag_and_type(field, protozero::pbf_wire_type::length_delimited);
+}
+
 std::unexpected<Error> Wrong(std::string_view detail) {
   return Fail(Code::kInvalidArgument, StrCat("tokenizer.model: ", detail));
 }
@@ -36,14 +48,14 @@ Result<ModelPiece> ReadPiece(protozero::pbf_reader reader) {
   ModelPiece piece;
   int32_t type = 1;
   while (reader.next()) {
-    switch (reader.tag()) {
-      case kPiece:
+    switch (reader.tag_and_type()) {
+      case Delimited(kPiece):
         piece.text = reader.get_string();
         break;
-      case kScore:
+      case Fixed32(kScore):
         piece.score = reader.get_float();
         break;
-      case kType:
+      case Varint(kType):
         type = reader.get_enum();
         break;
       default:
@@ -62,20 +74,20 @@ Status ReadTrainer(protozero::pbf_reader reader, PieceModel& model) {
   int32_t algorithm = 1;
   bool as_suffix = false;
   while (reader.next()) {
-    switch (reader.tag()) {
-      case kModelType:
+    switch (reader.tag_and_type()) {
+      case Varint(kModelType):
         algorithm = reader.get_enum();
         break;
-      case kWhitespaceAsSuffix:
+      case Varint(kWhitespaceAsSuffix):
         as_suffix = reader.get_bool();
         break;
-      case kByteFallback:
+      case Varint(kByteFallback):
         model.byte_fallback = reader.get_bool();
         break;
-      case kBosId:
+      case Varint(kBosId):
         model.bos_id = reader.get_int32();
         break;
-      case kEosId:
+      case Varint(kEosId):
         model.eos_id = reader.get_int32();
         break;
       default:
@@ -97,17 +109,17 @@ Status ReadTrainer(protozero::pbf_reader reader, PieceModel& model) {
 Status ReadNormalizer(protozero::pbf_reader reader, PieceModel& model) {
   bool escape = true;
   while (reader.next()) {
-    switch (reader.tag()) {
-      case kCharsmap:
+    switch (reader.tag_and_type()) {
+      case Delimited(kCharsmap):
         model.charsmap = reader.get_bytes();
         break;
-      case kAddDummyPrefix:
+      case Varint(kAddDummyPrefix):
         model.add_dummy_prefix = reader.get_bool();
         break;
-      case kRemoveExtraWhitespaces:
+      case Varint(kRemoveExtraWhitespaces):
         model.remove_extra_whitespaces = reader.get_bool();
         break;
-      case kEscapeWhitespaces:
+      case Varint(kEscapeWhitespaces):
         escape = reader.get_bool();
         break;
       default:
@@ -127,17 +139,17 @@ Result<PieceModel> Read(std::string_view file) {
   model.eos_id = 2;
   protozero::pbf_reader reader(file.data(), file.size());
   while (reader.next()) {
-    switch (reader.tag()) {
-      case kPieces: {
+    switch (reader.tag_and_type()) {
+      case Delimited(kPieces): {
         if (model.pieces.size() >= static_cast<size_t>(kMaxTokens)) return Wrong("too many pieces");
         ASSIGN_OR_RETURN(ModelPiece piece, ReadPiece(reader.get_message()));
         model.pieces.push_back(std::move(piece));
         break;
       }
-      case kTrainerSpec:
+      case Delimited(kTrainerSpec):
         RETURN_IF_ERROR(ReadTrainer(reader.get_message(), model));
         break;
-      case kNormalizerSpec:
+      case Delimited(kNormalizerSpec):
         RETURN_IF_ERROR(ReadNormalizer(reader.get_message(), model));
         break;
       default:

@@ -27,7 +27,8 @@ export function adviceFor(
   if (!isSecure) {
     return {
       text: "This page came without HTTPS, so the browser holds back what lending needs. " +
-        "Open it by its https:// address.",
+        "Open it by its https:// address. If it has none yet, whoever runs this swarm can start " +
+        "it with --tls self, which needs nothing else.",
     };
   }
   switch (code) {

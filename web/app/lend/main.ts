@@ -172,7 +172,7 @@ byId("clear-storage", HTMLButtonElement).addEventListener("click", () => {
 
 if (!isSecureContext) {
   view.problem(
-    "This page came without HTTPS.",
+    "Browsers compute for others only on https:// and on localhost.",
     adviceFor("internal", "", {
       isOnline: true,
       isSecure: false,
