@@ -51,6 +51,11 @@ std::vector<Room> MakeRooms(const std::vector<ExpertLayer>& layers,
   return rooms;
 }
 
+size_t CountOf(const Room& room, const ExpertLayer& layer) {
+  return static_cast<size_t>(std::ranges::count(
+      room.slots, layer.block, [](const ExpertSlot& slot) { return slot.block; }));
+}
+
 // The cluster that is to have the rest of a layer: where most of it lies already, else the one with
 // most free memory; one into which it does not fit is no choice unless none is.
 uint32_t ClusterFor(const ExpertLayer& layer, uint64_t missing, const std::vector<Room>& rooms) {
@@ -62,8 +67,7 @@ uint32_t ClusterFor(const ExpertLayer& layer, uint64_t missing, const std::vecto
   for (const Room& room : rooms) {
     Standing& standing = clusters[room.node->cluster];
     standing.free_bytes += room.free_bytes;
-    standing.held += static_cast<size_t>(std::ranges::count(
-        room.slots, layer.block, [](const ExpertSlot& slot) { return slot.block; }));
+    standing.held += CountOf(room, layer);
   }
   const auto rank = [&](const std::pair<const uint32_t, Standing>& entry) {
     const auto& [cluster, standing] = entry;
@@ -72,6 +76,41 @@ uint32_t ClusterFor(const ExpertLayer& layer, uint64_t missing, const std::vecto
   };
   const auto best = std::ranges::max_element(clusters, {}, rank);
   return best == clusters.end() ? kFar : best->first;
+}
+
+bool Holds(const Room& room, const ExpertSlot& slot) {
+  return std::ranges::find(room.slots, slot) != room.slots.end();
+}
+
+uint32_t HoldersWanted(const ExpertLayer& layer, const ExpertLimits& limits) {
+  return std::clamp(limits.holders_min, 1u, static_cast<uint32_t>(layer.group_bytes.size()));
+}
+
+// Where too few hold a layer, whoever holds most of it gives a group up for one who holds none.
+void MakeWay(const ExpertLayer& layer, const ExpertLimits& limits, std::vector<Room>& rooms,
+             std::set<ExpertSlot>& placed) {
+  const auto holders = static_cast<uint32_t>(
+      std::ranges::count_if(rooms, [&](const Room& room) { return CountOf(room, layer) > 0; }));
+  for (uint32_t i = std::max(holders, 1u); i < HoldersWanted(layer, limits); ++i) {
+    const auto most = std::ranges::max_element(
+        rooms, {}, [&](const Room& room) { return CountOf(room, layer); });
+    if (most == rooms.end() || CountOf(*most, layer) < 2) return;
+    // Of those that nobody else has.
+    const auto slot = std::ranges::find_if(most->slots, [&](const ExpertSlot& one) {
+      return one.block == layer.block && std::ranges::count_if(rooms, [&](const Room& room) {
+                                           return Holds(room, one);
+                                         }) == 1;
+    });
+    if (slot == most->slots.end()) return;
+    const uint64_t needed = Needed(layer.group_bytes[slot->group], limits);
+    const bool is_wanted = std::ranges::any_of(rooms, [&](const Room& room) {
+      return CountOf(room, layer) == 0 && room.free_bytes >= needed;
+    });
+    if (!is_wanted) return;
+    placed.erase(*slot);
+    most->slots.erase(slot);
+    most->free_bytes += needed;
+  }
 }
 
 // Gives out what a layer lacks; what is left over is not placed.
@@ -87,12 +126,11 @@ uint64_t PlaceLayer(const ExpertLayer& layer, const ExpertLimits& limits, std::v
   if (missing.empty()) return 0;
   const uint32_t cluster = ClusterFor(layer, bytes, rooms);
   const auto groups = static_cast<uint32_t>(layer.group_bytes.size());
-  const uint32_t holders_wanted = std::clamp(limits.holders_min, 1u, groups);
+  const uint32_t holders_wanted = HoldersWanted(layer, limits);
   uint32_t holders = 0;
   std::vector<uint32_t> of_layer;  // By room: how many groups of the layer lie there.
   for (const Room& room : rooms) {
-    of_layer.push_back(static_cast<uint32_t>(std::ranges::count(
-        room.slots, layer.block, [](const ExpertSlot& slot) { return slot.block; })));
+    of_layer.push_back(static_cast<uint32_t>(CountOf(room, layer)));
     if (of_layer.back() > 0) ++holders;
   }
   uint64_t unplaced = 0;
@@ -103,9 +141,10 @@ uint64_t PlaceLayer(const ExpertLayer& layer, const ExpertLimits& limits, std::v
     const auto rank = [&](size_t index) {
       const Room& room = rooms[index];
       const bool is_holder = of_layer[index] > 0;
+      const bool suffice = holders >= holders_wanted;
       const uint32_t evenly =
           limits.holders_min > 1 ? groups - std::min(of_layer[index], groups) : 0;
-      return std::tuple(room.node->cluster == cluster, is_holder == (holders >= holders_wanted),
+      return std::tuple(suffice || !is_holder, room.node->cluster == cluster, is_holder == suffice,
                         room.node->held.empty(), evenly, room.free_bytes);
     };
     std::optional<size_t> best;
@@ -128,10 +167,8 @@ uint32_t MissingHolders(const std::vector<ExpertLayer>& layers, const std::vecto
                         const ExpertLimits& limits) {
   uint32_t missing = 0;
   for (const ExpertLayer& layer : layers) {
-    const auto holders = static_cast<uint32_t>(std::ranges::count_if(rooms, [&](const Room& room) {
-      return std::ranges::any_of(room.slots,
-                                 [&](const ExpertSlot& slot) { return slot.block == layer.block; });
-    }));
+    const auto holders = static_cast<uint32_t>(
+        std::ranges::count_if(rooms, [&](const Room& room) { return CountOf(room, layer) > 0; }));
     const auto groups = static_cast<uint32_t>(layer.group_bytes.size());
     const uint32_t wanted = std::min(limits.holders_min, groups);
     if (holders < wanted) missing = std::max(missing, wanted - holders);
@@ -202,6 +239,7 @@ ExpertPlan PlaceExperts(const std::vector<ExpertLayer>& layers, std::vector<Expe
   std::vector<Room> rooms = MakeRooms(layers, nodes, limits, placed);
   ExpertPlan plan;
   for (const ExpertLayer& layer : layers) {
+    if (limits.may_move) MakeWay(layer, limits, rooms, placed);
     plan.missing_bytes += PlaceLayer(layer, limits, rooms, placed);
   }
   plan.missing_holders = MissingHolders(layers, rooms, limits);

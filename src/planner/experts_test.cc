@@ -113,6 +113,45 @@ TEST(PlaceExperts, SpreadsALayerOverAsManyHoldersAsAreAskedFor) {
   EXPECT_EQ(few.missing_holders, 2u);
 }
 
+TEST(PlaceExperts, TakesFromHoldersWhereMoreAreAskedFor) {
+  const std::vector<ExpertLayer> layers = {Layer(1, 6, 10), Layer(2, 6, 10)};
+  std::vector<ExpertNode> nodes = {Node(1, 200), Node(2, 200), Node(3, 200)};
+  nodes[0].held = {{1, 0}, {1, 1}, {1, 2}, {1, 3}, {2, 0}, {2, 1}};
+  nodes[1].held = {{1, 4}, {1, 5}, {2, 2}, {2, 3}};
+  nodes[2].held = {{2, 4}, {2, 5}};
+  EXPECT_EQ(PlaceExperts(layers, nodes, {.holders_min = 3}).missing_holders, 1u);
+  const ExpertPlan plan = PlaceExperts(layers, nodes, {.holders_min = 3, .may_move = true});
+  ASSERT_TRUE(plan.complete());
+  // One group alone moves, of the layer that two held, from the one who had most of it.
+  EXPECT_EQ(plan.holders.at(NodeId{1}).size(), 5u);
+  EXPECT_EQ(plan.holders.at(NodeId{2}), nodes[1].held);
+  EXPECT_EQ(plan.holders.at(NodeId{3}).size(), 3u);
+  std::set<ExpertSlot> placed;
+  for (const auto& [node, slots] : plan.holders) placed.insert(slots.begin(), slots.end());
+  EXPECT_EQ(placed.size(), 12u);
+  // Nobody else has room: all stays, and it is said what is missing.
+  nodes[2].memory_bytes = 20;
+  const ExpertPlan full = PlaceExperts(layers, nodes, {.holders_min = 3, .may_move = true});
+  EXPECT_EQ(full.holders.at(NodeId{1}), nodes[0].held);
+  EXPECT_EQ(full.missing_holders, 1u);
+}
+
+TEST(DivideRoles, BeginsAnewWhereWhatIsHeldIsInTheWay) {
+  const std::vector<BlockCost> blocks(4, BlockCost{.weight_bytes = 10});
+  const std::vector<ExpertLayer> layers = {Layer(1, 2, 10), Layer(2, 1, 30)};
+  std::vector<RoleNode> nodes;
+  for (uint32_t n = 1; n <= 3; ++n) {
+    nodes.push_back({.device = {NodeId{n}, 30, {}}, .experts = Node(n, 30)});
+  }
+  nodes[0] = {.device = {NodeId{1}, 45, {0, 4}}, .experts = Node(1, 45)};
+  nodes[1].experts.held = {{1, 0}};
+  nodes[2].experts.held = {{1, 1}};
+  EXPECT_FALSE(DivideRoles(blocks, layers, nodes, {}, 1).complete());
+  const Roles roles = DivideRoles(blocks, layers, nodes, {}, 1, Held::kMoves);
+  ASSERT_TRUE(roles.complete());
+  EXPECT_EQ(roles.experts.holders.size(), 2u);
+}
+
 TEST(DivideRoles, GivesStagesAsFewAsHoldThem) {
   std::vector<BlockCost> blocks(4, BlockCost{.weight_bytes = 10});
   const std::vector<ExpertLayer> layers = {Layer(1, 4, 10), Layer(2, 4, 10)};

@@ -39,10 +39,12 @@ Roles Try(const std::vector<BlockCost>& blocks, const std::vector<ExpertLayer>& 
 
 Roles DivideRoles(const std::vector<BlockCost>& blocks, const std::vector<ExpertLayer>& layers,
                   const std::vector<RoleNode>& nodes, const Limits& limits,
-                  uint32_t expert_holders_min) {
+                  uint32_t expert_holders_min, Held held) {
+  const bool may_move = held == Held::kMoves;
   const ExpertLimits expert_limits{.holders_min = expert_holders_min,
                                    .overhead_bytes = limits.overhead_bytes,
-                                   .weight_percent = limits.weight_percent};
+                                   .weight_percent = limits.weight_percent,
+                                   .may_move = may_move};
   // Stages' devices first, then those without a role, the largest first, then holders of experts.
   // Of those without a role first those in the largest local network, where experts will be, too.
   std::vector<RoleNode> ordered = nodes;
@@ -64,7 +66,7 @@ Roles DivideRoles(const std::vector<BlockCost>& blocks, const std::vector<Expert
   const size_t least = std::clamp<size_t>(limits.stages_min, 1, blocks.size());
   Roles closest;
   bool has_closest = false;
-  // From the stages' devices of now upwards, then, anew, from the fewest.
+  // From the stages' devices of now upwards, then from the fewest.
   const auto search = [&](size_t from, size_t to) {
     for (size_t count = from; count < to; ++count) {
       Roles roles = Try(blocks, layers, ordered, count, limits, expert_limits);
@@ -79,7 +81,15 @@ Roles DivideRoles(const std::vector<BlockCost>& blocks, const std::vector<Expert
   };
   const size_t most = std::min(ordered.size(), blocks.size()) + 1;
   if (search(std::max(least, holding), most)) return closest;
-  search(least, std::min(std::max(least, holding), most));
+  if (search(least, std::min(std::max(least, holding), most))) return closest;
+  if (may_move) {
+    for (RoleNode& node : ordered) {
+      node.device.held = {};
+      node.experts.held.clear();
+    }
+    std::ranges::sort(ordered, {}, rank);
+    if (search(least, most)) return closest;
+  }
   if (!has_closest) {
     closest = Try(blocks, layers, ordered, ordered.size(), limits, expert_limits);
   }

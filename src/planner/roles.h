@@ -20,11 +20,15 @@ struct Roles {
   bool complete() const { return missing_bytes == 0 && missing_devices == 0; }
 };
 
+// What becomes of what nodes hold where the rest finds no place beside it.
+enum class Held { kStays, kMoves };
+
 // `blocks`: of divided layers without their experts. Nodes keep their roles where that is enough;
 // those without one are given what is lacking, and few as possible go to stages, since each is a
-// hop. Where that fails, roles are given anew. Deterministic.
+// hop. Where that fails, stages' devices may become holders; with Held::kMoves groups of experts go
+// from holders to others, too, and where that fails everything is placed anew. Deterministic.
 Roles DivideRoles(const std::vector<BlockCost>& blocks, const std::vector<ExpertLayer>& layers,
                   const std::vector<RoleNode>& nodes, const Limits& limits,
-                  uint32_t expert_holders_min);
+                  uint32_t expert_holders_min, Held held = Held::kStays);
 
 }  // namespace shoal::planner

@@ -19,6 +19,7 @@ constexpr Micros kHotEvery = 10 * kSecond;
 constexpr double kHotForgetting = 0.5;  // Of the rows counted, every kHotEvery.
 constexpr double kHotRows = 256;        // Fewer say nothing.
 constexpr double kHotFactor = 2;        // Over the mean, to be worth a replica.
+constexpr Micros kRolesPatience = 8 * kSecond;
 
 }  // namespace
 
@@ -61,7 +62,7 @@ std::vector<planner::ExpertLayer> Swarm::DividedLayers() const {
 
 // --- Roles -------------------------------------------------------------------------------------
 
-planner::Roles Swarm::RolesFor(const std::vector<uint32_t>& divided) const {
+planner::Roles Swarm::RolesFor(const std::vector<uint32_t>& divided, planner::Held held) const {
   std::vector<planner::BlockCost> blocks = whole_blocks_;
   std::vector<planner::ExpertLayer> layers;
   for (const planner::ExpertLayer& layer : config_.mixtures) {
@@ -80,7 +81,7 @@ planner::Roles Swarm::RolesFor(const std::vector<uint32_t>& divided) const {
                                  .held = volunteer.experts}});
   }
   return planner::DivideRoles(blocks, layers, nodes, PlanLimits(StagesMin()),
-                              config_.expert_holders);
+                              config_.expert_holders, held);
 }
 
 bool Swarm::FitsWhole() const {
@@ -92,7 +93,7 @@ bool Swarm::FitsWhole() const {
 }
 
 // Whether stages may be planned: nothing is divided, or everybody's role is known.
-bool Swarm::ChooseRoles(Micros) {
+bool Swarm::ChooseRoles(Micros now) {
   expert_missing_bytes_ = 0;
   expert_missing_devices_ = 0;
   if (config_.mixtures.empty()) return true;
@@ -116,19 +117,28 @@ bool Swarm::ChooseRoles(Micros) {
   }
   if (!is_forced && !too_large.empty()) choices.push_back(too_large);
   choices.push_back(all);
+  // Who is silent may be back in a moment; what others hold is moved only after a while.
+  const bool lacks_long = roles_lack_since_ != 0 && now - roles_lack_since_ >= kRolesPatience;
   planner::Roles roles;
-  for (const std::vector<uint32_t>& divided : choices) {
-    roles = RolesFor(divided);
-    if (!roles.complete()) continue;
-    if (divided != divided_) SetDivided(divided);
-    expert_plan_ = std::move(roles.experts.holders);
-    return true;
+  for (const planner::Held held : {planner::Held::kStays, planner::Held::kMoves}) {
+    if (held == planner::Held::kMoves && !lacks_long) break;
+    for (const std::vector<uint32_t>& divided : choices) {
+      roles = RolesFor(divided, held);
+      if (!roles.complete()) continue;
+      roles_lack_since_ = 0;
+      if (divided != divided_) SetDivided(divided);
+      expert_plan_ = std::move(roles.experts.holders);
+      return true;
+    }
   }
   if (!is_forced && FitsWhole()) {
+    roles_lack_since_ = 0;
     SetDivided({});
     expert_plan_.clear();
     return true;
   }
+  if (roles_lack_since_ == 0) roles_lack_since_ = now;
+  if (!lacks_long) replan_at_ = roles_lack_since_ + kRolesPatience;
   expert_missing_bytes_ = roles.missing_bytes;
   expert_missing_devices_ = roles.missing_devices;
   return false;

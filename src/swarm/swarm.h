@@ -122,7 +122,7 @@ class Swarm {
   std::vector<uint32_t> DividedIn(planner::Span span) const;
   std::vector<planner::ExpertLayer> DividedLayers() const;
   bool ChooseRoles(Micros now);
-  planner::Roles RolesFor(const std::vector<uint32_t>& divided) const;
+  planner::Roles RolesFor(const std::vector<uint32_t>& divided, planner::Held held) const;
   bool FitsWhole() const;
   bool ExpertsStand() const;
   void AssignHoldings(Micros now, Effects& out);
@@ -264,6 +264,7 @@ class Swarm {
   planner::ExpertHolding expert_plan_;
   uint64_t expert_missing_bytes_ = 0;
   uint32_t expert_missing_devices_ = 0;
+  Micros roles_lack_since_ = 0;  // Not everything that is divided has a place; 0: it has.
   std::map<planner::ExpertSlot, double> expert_rows_;  // Lately; halves every while.
   std::set<uint32_t> unanswered_;                      // Divided blocks without all their experts.
   bool experts_changed_ = false;                       // Since tables were told.
