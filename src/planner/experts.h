@@ -58,9 +58,9 @@ struct ExpertPlan {
   bool complete() const { return missing_bytes == 0 && missing_holders == 0; }
 };
 
-// Places every group of `layers`. What is held stays, but for what `may_move`; what is not goes, layer
-// by layer, to one cluster if the layer fits into what is free there, and within it first to nodes
-// that hold nothing, since a working holder pauses while it loads. Deterministic.
+// Places every group of `layers`. What is held stays, but for what `may_move`; what is not goes,
+// layer by layer, to one cluster if the layer fits into what is free there, and within it first to
+// nodes that hold nothing, since a working holder pauses while it loads. Deterministic.
 ExpertPlan PlaceExperts(const std::vector<ExpertLayer>& layers, std::vector<ExpertNode> nodes,
                         const ExpertLimits& limits);
 
