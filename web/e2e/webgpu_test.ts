@@ -15,6 +15,8 @@ import { closeAll, Tab } from "./harness/tabs.ts";
 const gpuFlags = ["--enable-unsafe-webgpu"];
 const prompt = smallPrompts.find(({ greedy_ids }) => greedy_ids.length < 50)!;
 const steps = 12;
+// Some answers hang on differences that rounding may turn.
+const certainMin = 5;
 // A stage computes a whole chunk of a prompt before it is ready, which is slow in software.
 const few = ["--context", "48"];
 const full = process.env["SHOAL_TESTS"] === "full";
@@ -43,11 +45,11 @@ async function lend(executor: string, memory = "512M"): Promise<void> {
   tabs.push(await Tab.open(coordinator.url, path, gpuFlags));
 }
 
-async function answers(): Promise<void> {
-  const ids = await completeIds(coordinator.client, prompt.prompt_ids, { maxTokens: steps });
-  const certain = Math.min(steps, certainSteps(prompt));
-  expect(certain).toBeGreaterThan(10);
-  expect(ids.slice(0, certain)).toEqual(prompt.greedy_ids.slice(0, certain));
+async function answers(to = prompt): Promise<void> {
+  const ids = await completeIds(coordinator.client, to.prompt_ids, { maxTokens: steps });
+  const certain = Math.min(steps, certainSteps(to));
+  expect(certain).toBeGreaterThan(certainMin);
+  expect(ids.slice(0, certain)).toEqual(to.greedy_ids.slice(0, certain));
 }
 
 async function untilHeldBy(...executors: string[]): Promise<void> {
@@ -55,7 +57,7 @@ async function untilHeldBy(...executors: string[]): Promise<void> {
   expect(volunteers.map(({ executor }) => executor).sort()).toEqual(executors.sort());
 }
 
-it("answers as the reference beside all others, also when its GPU process died", async () => {
+it("answers as the reference beside all others, also when its GPU died", async () => {
   coordinator = await Coordinator.start(folder, "--stages", "4", ...few);
   // A GPU is thought to be quick, and would get nearly everything.
   await lend("ort-webgpu", "64M");
@@ -65,7 +67,10 @@ it("answers as the reference beside all others, also when its GPU process died",
   machine = Joiner.start(coordinator.url, cache);
   const everybody = ["ort-webgpu", "ort-wasm", "shoal", "shoal"];
   await untilHeldBy(...everybody);
-  await answers();
+  // Several at once, whose rows the GPU computes side by side.
+  const short = smallPrompts.filter((each) => certainSteps(each) > certainMin);
+  expect(short.length).toBeGreaterThan(2);
+  await Promise.all(short.slice(0, 3).map((each) => answers(each)));
   await tabs[0]!.crashGpu();
   await coordinator.untilStatus("the loss", ({ volunteers }) =>
     volunteers.every(({ executor, state }) => executor !== "ort-webgpu" || state === "loading"),
