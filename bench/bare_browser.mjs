@@ -78,7 +78,7 @@ export class BareBrowser {
   }
 
   #removeProfile() {
-    fs.rmSync(this.#profile, {recursive: true, force: true, maxRetries: 20, retryDelay: 100});
+    fs.rmSync(this.#profile, {recursive: true, force: true, maxRetries: 100, retryDelay: 100});
   }
 }
 
