@@ -270,9 +270,10 @@ export class OrtWebgpuExecutor implements Executor {
     const byRoom = new Map<number, Asked[]>();
     for (const each of asked) {
       const { room } = each.cache.buffers;
-      const others = byRoom.get(room) ?? [];
-      const isSecond = others.some(({ cache }) => cache === each.cache);
-      if (each.group.rows === 1 && !isSecond) byRoom.set(room, [...others, each]);
+      // Several groups of one session keep their order.
+      const isOnly = asked.every((other) => other === each || other.cache !== each.cache);
+      if (each.group.rows !== 1 || !isOnly) continue;
+      byRoom.set(room, [...(byRoom.get(room) ?? []), each]);
     }
     for (const candidates of byRoom.values()) {
       const table = await loaded.tables.gather(candidates.map(({ cache }) => cache));
