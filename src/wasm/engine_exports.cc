@@ -4,6 +4,7 @@
 // Conventions as in exports.cc: functions return 0 or a shoal::Code and leave a result or a
 // sentence behind. The module has one import, the reader of weights; call _initialize first, once.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
@@ -13,6 +14,7 @@
 
 #include "base/str_cat.h"
 #include "engine/kernels/block_kernels.h"
+#include "engine/kernels/kernel_trial.h"
 #include "engine/stage.h"
 #include "onnx/read.h"
 #if defined(SHOAL_WASM_THREADS)
@@ -79,6 +81,7 @@ struct RawRow {
 
 struct Engine {
   ImportedWeights weights;
+  std::unique_ptr<engine::KernelTrial> trial;  // Until a stage is loaded.
   std::unique_ptr<engine::Stage> stage;
   std::vector<engine::Row> rows;
   // What the last call left behind.
@@ -111,14 +114,13 @@ uint32_t CheckLoaded() {
   return Failed({Code::kFailedPrecondition, "no stage is loaded"});
 }
 
-std::string Describe(const engine::StageShape& shape) {
+std::string Describe(const engine::StageShape& shape, const engine::BlockKernels& kernels) {
   return StrCat("{\"takes_tokens\":", shape.takes_tokens ? "true" : "false",
                 ",\"gives_logits\":", shape.gives_logits ? "true" : "false",
                 ",\"input_width\":", shape.input_width, ",\"output_width\":", shape.output_width,
                 ",\"layers\":", shape.layers, ",\"positions_max\":", shape.positions_max,
                 ",\"kv_bytes_per_position\":", shape.kv_bytes_per_position,
-                ",\"weight_bytes\":", shape.weight_bytes, ",\"kernels\":\"",
-                engine::BlockKernelsHere().back()->name, "\"}");
+                ",\"weight_bytes\":", shape.weight_bytes, ",\"kernels\":\"", kernels.name, "\"}");
 }
 
 }  // namespace
@@ -147,10 +149,23 @@ SHOAL_EXPORT(shoal_thread_work) void ShoalThreadWork() { shoal::pool.Work(); }
 SHOAL_EXPORT(shoal_thread_broke) void ShoalThreadBroke() { shoal::pool.Break(); }
 #endif
 
-// A joined graph -> what it is, as JSON. Replaces nothing: an instance loads once.
+// How many sets of kernels for q4 and q8 weights there are; the last one is best on most machines,
+// the first one is right everywhere.
+SHOAL_EXPORT(shoal_kernels) uint32_t ShoalKernels() {
+  return static_cast<uint32_t>(shoal::engine::BlockKernelsHere().size());
+}
+// Has one of them multiply something small so many times; 1 if it was right.
+SHOAL_EXPORT(shoal_kernels_try) uint32_t ShoalKernelsTry(uint32_t kernels, uint32_t times) {
+  if (!state.trial) state.trial = std::make_unique<shoal::engine::KernelTrial>();
+  const auto here = shoal::engine::BlockKernelsHere();
+  return kernels < here.size() && state.trial->Run(*here[kernels], times) ? 1 : 0;
+}
+
+// A joined graph and which kernels it uses -> what it is, as JSON. Replaces nothing: an instance
+// loads once.
 SHOAL_EXPORT(shoal_engine_load)
 uint32_t ShoalEngineLoad(const uint8_t* graph, uint32_t bytes, uint32_t rows_max,
-                         double kv_bytes_max, uint32_t exact) {
+                         double kv_bytes_max, uint32_t exact, uint32_t kernels) {
   if (state.stage) return shoal::Failed({shoal::Code::kAlreadyExists, "a stage is loaded already"});
   const auto model = shoal::onnx::Parse(shoal::Bytes(graph, bytes));
   if (!model) return shoal::Failed(model.error());
@@ -159,10 +174,13 @@ uint32_t ShoalEngineLoad(const uint8_t* graph, uint32_t bytes, uint32_t rows_max
   options.kv_bytes_max = static_cast<uint64_t>(kv_bytes_max);
   options.exact = exact != 0;
   options.parallel = shoal::parallel;
+  const auto here = shoal::engine::BlockKernelsHere();
+  state.trial.reset();
+  options.block_kernels = here[std::min<size_t>(kernels, here.size() - 1)];
   auto stage = shoal::engine::Stage::Load(*model, state.weights, options);
   if (!stage) return shoal::Failed(stage.error());
   state.stage = *std::move(stage);
-  state.text = shoal::Describe(state.stage->shape());
+  state.text = shoal::Describe(state.stage->shape(), *options.block_kernels);
   state.result = shoal::AsBytes(state.text);
   return 0;
 }

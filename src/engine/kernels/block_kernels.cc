@@ -71,7 +71,7 @@ KernelList FindKernels() {
   list.Add(NeonBlockKernels());
   list.Add(NeonDotBlockKernels());
 #elif defined(__wasm_simd128__)
-  list.Add(WasmBlockKernels());
+  for (const BlockKernels& kernels : WasmBlockKernels()) list.Add(&kernels);
 #endif
   return list;
 }

@@ -23,7 +23,7 @@ struct Floats {
   static constexpr size_t kRowsMax = 4;
   static constexpr size_t kGroupsAtOnce = 8;
   static constexpr size_t Vectors(BlockFormat, size_t rows) { return rows >= 4 ? 1 : 4 / rows; }
-  using Code = int8_t;
+  using Row = RowBlock;
   using I = int32x4_t;
   using F = float32x4_t;
   struct Q4 {
@@ -75,9 +75,9 @@ struct Isa : Floats {
     acc.first = acc.last =
         vreinterpretq_s32_u64(vdupq_n_u64(static_cast<uint64_t>(static_cast<uint32_t>(sum))));
   }
-  static void Start(Acc4& acc, const RowBlock& row) { Start(acc, -8 * row.sum()); }
+  static void Start(Acc4& acc, const RowBlock& row) { Start(acc, row.whole_start()); }
   static void Start(Acc8& acc, const RowBlock& row) {
-    Start(acc.low, -128 * row.sum());
+    Start(acc.low, 16 * row.whole_start());
     Start(acc.high, 0);
   }
 
@@ -125,11 +125,11 @@ struct Isa : Floats {
   };
 
   static void Start(Acc4& acc, const RowBlock& row) {
-    acc.a = vdupq_n_s32(-8 * row.sum());
+    acc.a = vdupq_n_s32(row.whole_start());
     acc.b = vdupq_n_s32(0);
   }
   static void Start(Acc8& acc, const RowBlock& row) {
-    acc.signed_dot = vdupq_n_s32(-128 * row.sum());
+    acc.signed_dot = vdupq_n_s32(16 * row.whole_start());
     acc.left_out = vdupq_n_s32(0);
   }
 

@@ -111,9 +111,9 @@ TEST(BlockRows, RoundsToTheNearestCodeOfTheBlock) {
       EXPECT_NEAR(float(block.codes[i]) * block.scale, exact, block.scale * 0.50001f);
       sums[i % 4 / 2] += block.codes[i];
     }
-    EXPECT_EQ(block.halves[0], sums[0]);
-    EXPECT_EQ(block.halves[1], sums[1]);
-    EXPECT_EQ(block.sum(), sums[0] + sums[1]);
+    EXPECT_EQ(block.start[0], -8 * sums[0]);
+    EXPECT_EQ(block.start[1], -8 * sums[1]);
+    EXPECT_EQ(block.whole_start(), -8 * (sums[0] + sums[1]));
   }
 }
 

@@ -1,4 +1,5 @@
-// The tile kernel with SIMD128, and with relaxed SIMD where the build has it.
+// The tile kernels with SIMD128, and with relaxed SIMD where the build has it: q4 in assembly
+// (q4_rows_wasm.S), q8 here.
 #include "engine/kernels/block_kernels_wasm.h"
 
 #if defined(__wasm_simd128__)
@@ -8,6 +9,20 @@
 #include <type_traits>
 
 namespace shoal::engine {
+
+extern "C" {
+// Rows by vectors of four columns: out [rows][4 * vectors], rows `out_stride` bytes apart. `codes`
+// and `scales` are of the first column; `row` is the first row, others follow row_stride bytes apart.
+using Q4Rows = void(const uint8_t* codes, const uint16_t* scales, const void* row,
+                    size_t row_stride, size_t blocks, size_t block_bytes, float* out,
+                    size_t out_stride);
+#if defined(__wasm_relaxed_simd__)
+Q4Rows ShoalQ4Dot1, ShoalQ4Dot2, ShoalQ4Dot4, ShoalQ4DotAdd1, ShoalQ4DotAdd2, ShoalQ4DotAdd4;
+#else
+Q4Rows ShoalQ4Plain1, ShoalQ4Plain2, ShoalQ4Plain4;
+#endif
+}
+
 namespace {
 
 #include "engine/kernels/block_kernels.inc"
@@ -16,7 +31,6 @@ namespace {
 // three instructions, wherever it is used.
 alignas(16) volatile int32_t opaque_constants[][4] = {
     {0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f},  // The low nibbles.
-    {0x000f000f, 0x000f000f, 0x000f000f, 0x000f000f},
     {0x00010001, 0x00010001, 0x00010001, 0x00010001},
     // All of a float's bits but those that widening fills with signs; 2^112.
     {-0x70000001, -0x70000001, -0x70000001, -0x70000001},
@@ -51,7 +65,7 @@ struct Floats {
   }
   static void Store(float* out, F values) { wasm_v128_store(out, values); }
 
-  const v128_t scale_bits = Opaque(3), scale_factor = Opaque(4);
+  const v128_t scale_bits = Opaque(2), scale_factor = Opaque(3);
 };
 
 #if defined(__wasm_relaxed_simd__)
@@ -61,114 +75,128 @@ struct Floats {
 // start at -8 times the codes may wrap on the way and are right in the end, for (nibble - 8) * code
 // stays under 16 * 8 * 127.
 struct Isa : Floats {
-  // Eight accumulators, which leave registers for the codes.
-  static constexpr size_t Vectors(BlockFormat format, size_t rows) {
-    const size_t vectors = (format == BlockFormat::kQ4 ? 8 : 4) / rows;
-    return vectors < 4 ? vectors : 4;
-  }
-  struct Q4 {
+  static constexpr size_t Vectors(BlockFormat, size_t rows) { return rows == 1 ? 4 : 4 / rows; }
+  using Row = RowBlock;
+  struct Q8 {
     v128_t low, high;
-  };
-  using Q8 = Q4;
-  struct Acc4 {
-    v128_t sums;
   };
   struct Acc8 {
     v128_t low, high;
   };
 
-  using Code = int8_t;
-  static v128_t Start(const RowBlock& row) {
-    return wasm_i16x8_mul(wasm_v128_load32_splat(row.halves), wasm_i16x8_const_splat(-8));
-  }
-  static void Start(Acc4& acc, const RowBlock& row) { acc.sums = Start(row); }
   static void Start(Acc8& acc, const RowBlock& row) {
     acc.low = wasm_i16x8_const_splat(0);
-    acc.high = Start(row);
+    acc.high = wasm_v128_load32_splat(row.start);
   }
-  Q4 UnpackQ4(const uint8_t* codes) const {
+  Q8 UnpackQ8(const uint8_t* codes) const {
     const v128_t v = wasm_v128_load(codes);
     return {wasm_v128_and(v, nibbles), wasm_v128_and(wasm_u16x8_shr(v, 4), nibbles)};
-  }
-  Q8 UnpackQ8(const uint8_t* codes) const { return UnpackQ4(codes); }
-  static void Dot(Acc4& acc, const Q4& w, const int8_t* eight) {
-    acc.sums = wasm_i16x8_add(
-        acc.sums, wasm_i16x8_relaxed_dot_i8x16_i7x16(wasm_v128_load32_splat(eight), w.low));
-    acc.sums = wasm_i16x8_add(
-        acc.sums, wasm_i16x8_relaxed_dot_i8x16_i7x16(wasm_v128_load32_splat(eight + 4), w.high));
   }
   static void Dot(Acc8& acc, const Q8& w, const int8_t* block, size_t group) {
     const v128_t a = wasm_v128_load32_splat(block + group * 4);
     acc.low = wasm_i16x8_add(acc.low, wasm_i16x8_relaxed_dot_i8x16_i7x16(a, w.low));
     acc.high = wasm_i16x8_add(acc.high, wasm_i16x8_relaxed_dot_i8x16_i7x16(a, w.high));
   }
-  I Finish(const Acc4& acc) const { return wasm_i32x4_dot_i16x8(acc.sums, ones); }
   I Finish(const Acc8& acc) const {
     return wasm_i32x4_add(wasm_i32x4_dot_i16x8(acc.low, ones),
                           wasm_i32x4_dot_i16x8(acc.high, wasm_i16x8_const_splat(16)));
   }
 
-  const v128_t nibbles = Opaque(0), ones = Opaque(2);
+  const v128_t nibbles = Opaque(0), ones = Opaque(1);
 };
-
-constexpr BlockKernels kKernels{"wasm_relaxed_simd", MultiplyTileWith<Isa>};
+static_assert(sizeof(RowBlock) == 40 && offsetof(RowBlock, scale) == 32 &&
+              offsetof(RowBlock, start) == 36);
 
 #else
 
-// Codes are taken out of 16-bit lanes, so that none of them has to be widened: a lane holds the low
-// and high nibbles of two bytes, and the two lanes of a column meet in the dot. Rows come in the
-// order that this makes (BlockRows::WideCodes).
+// Codes are taken out of 16-bit lanes, so that none of them has to be widened.
 struct Isa : Floats {
   static constexpr size_t Vectors(BlockFormat, size_t rows) { return rows == 1 ? 4 : 2; }
-  struct Q4 {
-    v128_t nibbles[4];
-  };
+  using Row = WideRowBlock;
   struct Q8 {
     v128_t even, odd;
   };
-  struct Sums {
+  struct Acc8 {
     v128_t sums;
   };
-  struct Acc4 : Sums {};
-  struct Acc8 : Sums {};
 
-  using Code = int16_t;
-  static void Start(Acc4& acc, const RowBlock& row) { acc.sums = wasm_i32x4_splat(-8 * row.sum()); }
-  static void Start(Acc8& acc, const RowBlock& row) {
-    acc.sums = wasm_i32x4_splat(-128 * row.sum());
-  }
-  Q4 UnpackQ4(const uint8_t* codes) const {
-    const v128_t v = wasm_v128_load(codes);
-    return {{wasm_v128_and(v, nibbles), wasm_v128_and(wasm_u16x8_shr(v, 4), nibbles),
-             wasm_v128_and(wasm_u16x8_shr(v, 8), nibbles), wasm_u16x8_shr(v, 12)}};
+  static void Start(Acc8& acc, const WideRowBlock& row) {
+    acc.sums = wasm_i32x4_splat(16 * row.start);
   }
   static Q8 UnpackQ8(const uint8_t* codes) {
     const v128_t v = wasm_v128_load(codes);
     return {wasm_v128_and(v, wasm_i16x8_const_splat(255)), wasm_u16x8_shr(v, 8)};
   }
-  static void AddPairs(Sums& acc, v128_t codes, const int16_t* two) {
+  static void AddPairs(Acc8& acc, v128_t codes, const int16_t* two) {
     acc.sums = wasm_i32x4_add(acc.sums, wasm_i32x4_dot_i16x8(codes, wasm_v128_load32_splat(two)));
-  }
-  static void Dot(Acc4& acc, const Q4& w, const int16_t* eight) {
-    for (size_t i = 0; i < 4; ++i) AddPairs(acc, w.nibbles[i], eight + 2 * i);
   }
   static void Dot(Acc8& acc, const Q8& w, const int16_t* block, size_t group) {
     const int16_t* const two = block + group / 2 * 8 + group % 2 * 2;
     AddPairs(acc, w.even, two);
     AddPairs(acc, w.odd, two + 4);
   }
-  static I Finish(const Sums& acc) { return acc.sums; }
-
-  const v128_t nibbles = Opaque(1);
+  static I Finish(const Acc8& acc) { return acc.sums; }
 };
+static_assert(sizeof(WideRowBlock) == 72 && offsetof(WideRowBlock, scale) == 64 &&
+              offsetof(WideRowBlock, start) == 68);
 
-constexpr BlockKernels kKernels{"wasm_simd128", MultiplyTileWith<Isa>};
+#endif
 
+static_assert(kTileColumns == 16 && kBlockValues == 32);
+
+// kRows rows of a tile, by as many columns at a time as the kernel takes.
+template <Q4Rows kKernel, size_t kRows, size_t kColumns>
+void MultiplyQ4(const BlockMatrix& weight, size_t tile, const BlockRows& rows, size_t first_row,
+                float* out, size_t out_stride) {
+  for (size_t column = 0; column < kTileColumns; column += kColumns) {
+    kKernel(weight.Codes(tile) + column * 4, weight.Scales(tile) + column,
+            RowOf<Isa>(rows, first_row), rows.blocks() * sizeof(Isa::Row), rows.blocks(),
+            weight.block_bytes(), out + column, out_stride * sizeof(float));
+  }
+}
+
+template <Q4Rows kOne, Q4Rows kTwo, size_t kTwoColumns, Q4Rows kFour>
+void Multiply(const BlockMatrix& weight, size_t tile, const BlockRows& rows, size_t first_row,
+              size_t row_count, float* out, size_t out_stride) {
+  if (weight.format() == BlockFormat::kQ8) {
+    MultiplyTileRows<Isa, BlockFormat::kQ8>(weight, tile, rows, first_row, row_count, out,
+                                            out_stride);
+    return;
+  }
+  while (row_count > 0) {
+    size_t done = 1;
+    if (row_count >= 4) {
+      done = 4;
+      MultiplyQ4<kFour, 4, 8>(weight, tile, rows, first_row, out, out_stride);
+    } else if (row_count >= 2) {
+      done = 2;
+      MultiplyQ4<kTwo, 2, kTwoColumns>(weight, tile, rows, first_row, out, out_stride);
+    } else {
+      MultiplyQ4<kOne, 1, 16>(weight, tile, rows, first_row, out, out_stride);
+    }
+    first_row += done;
+    row_count -= done;
+    out += done * out_stride;
+  }
+}
+
+#if defined(__wasm_relaxed_simd__)
+// One instruction on processors with AVX-VNNI or the dot products of ARMv8.2, where the other takes
+// two or four; and five where the other takes two on those without. What a browser makes of it shows
+// only by trying.
+constexpr BlockKernels kKernels[] = {
+    {"wasm_relaxed_dot_add", Multiply<ShoalQ4DotAdd1, ShoalQ4DotAdd2, 16, ShoalQ4DotAdd4>},
+    {"wasm_relaxed_dot", Multiply<ShoalQ4Dot1, ShoalQ4Dot2, 16, ShoalQ4Dot4>},
+};
+#else
+constexpr BlockKernels kKernels[] = {
+    {"wasm_simd128", Multiply<ShoalQ4Plain1, ShoalQ4Plain2, 8, ShoalQ4Plain4>},
+};
 #endif
 
 }  // namespace
 
-const BlockKernels* WasmBlockKernels() { return &kKernels; }
+std::span<const BlockKernels> WasmBlockKernels() { return kKernels; }
 
 }  // namespace shoal::engine
 

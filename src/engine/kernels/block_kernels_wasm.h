@@ -1,10 +1,13 @@
-// The tile kernel of WebAssembly: the build says whether it has relaxed SIMD.
+// The tile kernels of WebAssembly: the build says whether they use relaxed SIMD.
 #pragma once
+
+#include <span>
 
 #include "engine/kernels/block_kernels.h"
 
 namespace shoal::engine {
 
-const BlockKernels* WasmBlockKernels();
+// The one that is best on most machines last.
+std::span<const BlockKernels> WasmBlockKernels();
 
 }  // namespace shoal::engine

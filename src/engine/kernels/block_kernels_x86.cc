@@ -27,7 +27,7 @@ struct Isa {
   static constexpr size_t kRowsMax = 4;
   static constexpr size_t kGroupsAtOnce = 8;
   static constexpr size_t Vectors(BlockFormat, size_t rows) { return rows == 1 ? 2 : 1; }
-  using Code = int8_t;
+  using Row = RowBlock;
   using I = __m256i;
   using F = __m256;
   struct Q4 {
@@ -44,8 +44,8 @@ struct Isa {
   // Less 8 times the codes: sums of halves stay in 16 bits, for (nibble - 8) * code does.
   static __m256i Start(const RowBlock& row) {
     int32_t halves;
-    std::memcpy(&halves, row.halves, sizeof halves);
-    return _mm256_mullo_epi16(_mm256_set1_epi32(halves), _mm256_set1_epi16(-8));
+    std::memcpy(&halves, row.start, sizeof halves);
+    return _mm256_set1_epi32(halves);
   }
   static void Start(Acc4& acc, const RowBlock& row) { acc.sums = Start(row); }
   static void Start(Acc8& acc, const RowBlock& row) {
@@ -110,7 +110,7 @@ struct Isa {
   static constexpr size_t kRowsMax = 8;
   static constexpr size_t kGroupsAtOnce = 8;
   static constexpr size_t Vectors(BlockFormat, size_t) { return 1; }
-  using Code = int8_t;
+  using Row = RowBlock;
   using I = __m512i;
   using F = __m512;
   struct Q4 {
@@ -130,8 +130,8 @@ struct Isa {
     acc.a = _mm512_set1_epi32(sum);
     acc.b = _mm512_setzero_si512();
   }
-  static void Start(Acc4& acc, const RowBlock& row) { Start(acc, -8 * row.sum()); }
-  static void Start(Acc8& acc, const RowBlock& row) { Start(acc, -128 * row.sum()); }
+  static void Start(Acc4& acc, const RowBlock& row) { Start(acc, row.whole_start()); }
+  static void Start(Acc8& acc, const RowBlock& row) { Start(acc, 16 * row.whole_start()); }
 
   static Q4 UnpackQ4(const uint8_t* codes) {
     const __m512i v = _mm512_loadu_si512(codes);

@@ -40,17 +40,14 @@ float QuantizeBlock(const float* x, int8_t* codes) {
 }
 
 uint64_t BlockRows::BytesPerRow(size_t k) {
-  const uint64_t wide_bytes = kWidens ? kBlockValues * sizeof(int16_t) : 0;
-  return BlocksPerRow(k) * (sizeof(RowBlock) + wide_bytes);
+  return BlocksPerRow(k) * (sizeof(RowBlock) + (kWidens ? sizeof(WideRowBlock) : 0));
 }
 
 void BlockRows::Assign(const float* x, size_t rows, size_t k, Parallel& parallel) {
   rows_ = rows;
   blocks_ = BlocksPerRow(k);
   if (data_.size() < rows * blocks_) data_.resize(rows * blocks_);
-  if (kWidens && wide_.size() < rows * blocks_ * kBlockValues) {
-    wide_.resize(rows * blocks_ * kBlockValues);
-  }
+  if (kWidens && wide_.size() < rows * blocks_) wide_.resize(rows * blocks_);
   if (rows == 1) {
     AssignRow(x, 0, k);
     return;
@@ -68,14 +65,16 @@ void BlockRows::AssignRow(const float* x, size_t row, size_t k) {
     }
     RowBlock& block = data_[row * blocks_ + b];
     block.scale = QuantizeBlock(values, block.codes);
-    int32_t halves[2] = {};
-    for (size_t i = 0; i < kBlockValues; ++i) halves[i % 4 / 2] += block.codes[i];
-    for (size_t half = 0; half < 2; ++half) block.halves[half] = static_cast<int16_t>(halves[half]);
+    int32_t sums[2] = {};
+    for (size_t i = 0; i < kBlockValues; ++i) sums[i % 4 / 2] += block.codes[i];
+    for (size_t half = 0; half < 2; ++half) block.start[half] = static_cast<int16_t>(-8 * sums[half]);
     if constexpr (kWidens) {
-      int16_t* const wide = wide_.data() + (row * blocks_ + b) * kBlockValues;
+      WideRowBlock& wide = wide_[row * blocks_ + b];
       for (size_t i = 0; i < kBlockValues; ++i) {
-        wide[i] = block.codes[i / 8 * 8 + i % 4 * 2 + i % 8 / 4];
+        wide.codes[i] = block.codes[i / 8 * 8 + i % 4 * 2 + i % 8 / 4];
       }
+      wide.scale = block.scale;
+      wide.start = block.whole_start();
     }
   }
 }

@@ -17,14 +17,24 @@ namespace shoal::engine {
 // One block: x [kBlockValues] to codes; its scale.
 float QuantizeBlock(const float* x, int8_t* codes);
 
-// A block of a row, with all that a kernel wants of it at one address.
+// A block of a row, with all that a kernel wants of it at one address. `start` is what takes the zero
+// of nibbles, 8, to where it belongs: -8 times the sums of codes, of the first two and of the last two
+// in every four.
 struct RowBlock {
   int8_t codes[kBlockValues];
   float scale;
-  // Sums of codes: of the first two and of the last two in every four.
-  int16_t halves[2];
+  int16_t start[2];
 
-  int32_t sum() const { return halves[0] + halves[1]; }
+  int32_t whole_start() const { return start[0] + start[1]; }
+};
+
+// The same for kernels that multiply 16-bit numbers: every eight codes in the order 0 2 4 6 1 3 5 7.
+struct WideRowBlock {
+  int16_t codes[kBlockValues];
+  float scale;
+  int32_t start;
+
+  int32_t whole_start() const { return start; }
 };
 
 class BlockRows {
@@ -36,9 +46,8 @@ class BlockRows {
   size_t blocks() const { return blocks_; }
   // Of one row, [blocks].
   const RowBlock* Row(size_t row) const { return data_.data() + row * blocks_; }
-  // The codes of one row as 16-bit numbers [blocks][kBlockValues], every eight of them in the order
-  // 0 2 4 6 1 3 5 7: only in WebAssembly without relaxed SIMD.
-  const int16_t* WideCodes(size_t row) const { return wide_.data() + row * blocks_ * kBlockValues; }
+  // Only in WebAssembly without relaxed SIMD.
+  const WideRowBlock* WideRow(size_t row) const { return wide_.data() + row * blocks_; }
 
   // Bytes that one row of k values takes here.
   static uint64_t BytesPerRow(size_t k);
@@ -49,7 +58,7 @@ class BlockRows {
   size_t rows_ = 0;
   size_t blocks_ = 0;
   std::vector<RowBlock> data_;
-  std::vector<int16_t> wide_;
+  std::vector<WideRowBlock> wide_;
 };
 
 }  // namespace shoal::engine

@@ -79,7 +79,8 @@ export class ShoalExecutor implements Executor {
     const graph = new Uint8Array(await files.graph.arrayBuffer());
     const engine = await EngineModule.start(module, reader, threads);
     try {
-      const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false });
+      const kernels = engine.fastestKernels(this.#runtime.now);
+      const shape = engine.load(graph, { rowsMax, kvBytesMax, exact: false, kernels });
       checkShape(stage, shape);
       const loaded = {
         ...{ stage, engine, hasHead: shape.gives_logits },

@@ -32,6 +32,8 @@ export interface EngineLimits {
   rowsMax: number;
   kvBytesMax: number;
   exact: boolean;
+  // Which of the module's kernels multiply (fastestKernels).
+  kernels: number;
 }
 
 // Threads that take part in the engine's loops, the caller's included. More than one takes a module
@@ -47,6 +49,11 @@ const initialPages = 256;
 const maximumPages = 65_536;
 const stackBytes = 256 * 1024;
 
+// How long kernels are tried, even if the clock stands still, and how often between two looks at it.
+const trialMs = 100;
+const trialRounds = 500;
+const trialTimes = 100;
+
 interface Exports {
   memory?: WebAssembly.Memory;
   _initialize(): void;
@@ -56,12 +63,15 @@ interface Exports {
   shoal_result_data(): number;
   shoal_result_bytes(): number;
   shoal_engine_threads?(threads: number): void;
+  shoal_kernels(): number;
+  shoal_kernels_try(kernels: number, times: number): number;
   shoal_engine_load(
     graph: number,
     bytes: number,
     rowsMax: number,
     kvBytesMax: number,
     exact: number,
+    kernels: number,
   ): number;
   shoal_engine_open(session: number, capacity: number): number;
   shoal_engine_release(session: number): number;
@@ -140,12 +150,33 @@ export class EngineModule {
     for (const thread of this.#threads.splice(0)) thread.terminate();
   }
 
+  // Of the kernels that are right in this browser, the fastest by `now` (milliseconds). They differ in
+  // nothing else.
+  fastestKernels(now: () => number): number {
+    const { shoal_kernels: count, shoal_kernels_try: run } = this.#exports;
+    const right = Array.from({ length: count() }, (_, kernels) => kernels).filter(
+      (kernels) => kernels > 0 && run(kernels, 1) === 1,
+    );
+    const last = right.at(-1) ?? 0;
+    if (right.length < 2) return last;
+    // Browsers compile again what runs often: what counts is the best of many.
+    const least = new Map(right.map((kernels) => [kernels, Infinity]));
+    const end = now() + trialMs;
+    for (let round = 0; round < trialRounds && now() < end; ++round) {
+      for (const kernels of right) {
+        const start = now();
+        run(kernels, trialTimes);
+        least.set(kernels, Math.min(least.get(kernels)!, now() - start));
+      }
+    }
+    return right.reduce((a, b) => (least.get(a)! < least.get(b)! ? a : b), last);
+  }
+
   load(graph: Uint8Array, limits: EngineLimits): StageShape {
-    const { rowsMax, kvBytesMax, exact } = limits;
+    const { rowsMax, kvBytesMax, exact, kernels } = limits;
+    const { shoal_engine_load: load } = this.#exports;
     this.#with([graph], ([pointer]) =>
-      this.#check(
-        this.#exports.shoal_engine_load(pointer!, graph.length, rowsMax, kvBytesMax, Number(exact)),
-      ),
+      this.#check(load(pointer!, graph.length, rowsMax, kvBytesMax, Number(exact), kernels)),
     );
     return JSON.parse(this.#decoder.decode(this.#result().slice())) as StageShape;
   }

@@ -116,6 +116,23 @@ for (const [name, counts] of [
       }
     });
 
+    it("has kernels that are right, before and after they are compiled again", async () => {
+      const imports: WebAssembly.Imports = { shoal: { read_weight: () => 0 } };
+      if (counts.length > 1) {
+        const memory = new WebAssembly.Memory({ initial: 256, maximum: 65_536, shared: true });
+        imports["env"] = { memory };
+      }
+      const { exports } = await WebAssembly.instantiate(module, imports);
+      const { _initialize: initialize, shoal_kernels: count, shoal_kernels_try: run } =
+        exports as Record<string, (...numbers: number[]) => number>;
+      initialize!();
+      expect(count!()).toBeGreaterThan(1);
+      for (let kernels = 0; kernels < count!(); ++kernels) {
+        for (let i = 0; i < 20; ++i) expect(run!(kernels, i === 0 ? 1 : 50)).toBe(1);
+      }
+      expect(run!(count!(), 1)).toBe(0);
+    });
+
     it("moves a cache", async () => {
       const executor = await load(module, "q4");
       const input = floats(golden("q4", "input.f32"));
