@@ -5,19 +5,14 @@
 #include <unordered_set>
 
 #include "base/str_cat.h"
+#include "onnx/errors.h"
 
 namespace shoal::onnx {
 
 namespace {
 
-std::unexpected<Error> Invalid(std::string detail) {
-  return Fail(Code::kInvalidArgument, std::move(detail));
-}
-
-// "node 7 \"block.1.attn.q\" (MatMul)": for error messages.
-std::string Describe(const Node& node, size_t index) {
-  return StrCat("node ", index, " \"", node.name, "\" (", node.op_type, ")");
-}
+using internal::Describe;
+using internal::Invalid;
 
 Status CheckOpsets(const Model& model) {
   if (model.ir_version < kIrVersionMin || model.ir_version > kIrVersionMax) {

@@ -7,14 +7,13 @@
 
 #include "base/str_cat.h"
 #include "onnx/check.h"
+#include "onnx/errors.h"
 
 namespace shoal::onnx {
 
 namespace {
 
-std::unexpected<Error> Invalid(std::string detail) {
-  return Fail(Code::kInvalidArgument, std::move(detail));
-}
+using internal::Invalid;
 
 // "f32 [batch, sequence, 64]"
 std::string Describe(const ValueInfo& value) {

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/str_cat.h"
+#include "onnx/errors.h"
 #include "onnx/fields.h"
 #include "onnx/protobuf.h"
 #include "onnx/read_parts.h"
@@ -18,6 +19,7 @@ using internal::AppendFixed;
 using internal::AppendInts;
 using internal::BytesOf;
 using internal::CheckEnd;
+using internal::Describe;
 using internal::IntOf;
 using internal::NameOf;
 using internal::PartBudget;
@@ -25,11 +27,6 @@ using internal::ReadTensor;
 using internal::ReadValueInfo;
 
 constexpr size_t kMaxMetadataBytes = 1 << 20;
-
-// "node 7 \"block.1.attn.q\" (MatMul)": for error messages.
-std::string Describe(const Node& node, size_t index) {
-  return StrCat("node ", index, " \"", node.name, "\" (", node.op_type, ")");
-}
 
 // The fields of one AttributeProto; `type` says which of them counts.
 struct AttributeParts {
