@@ -12,11 +12,14 @@
 #include "engine/kernels/log.h"
 #include "engine/stage.h"
 #include "onnx/model.h"
+#include "onnx/testing.h"
 
 namespace shoal::engine {
 namespace {
 
 using onnx::Dim;
+using onnx::testing::Floats;
+using onnx::testing::Ints;
 
 class NoWeights : public WeightSource {
  public:
@@ -24,22 +27,6 @@ class NoWeights : public WeightSource {
     return Fail(Code::kNotFound, "no external weights");
   }
 };
-
-template <typename T>
-onnx::Tensor Constant(std::string name, DType type, std::vector<int64_t> dims,
-                      const std::vector<T>& values) {
-  onnx::Tensor tensor{std::move(name), type, std::move(dims), {}, {}};
-  ByteWriter writer(tensor.raw);
-  for (const T value : values) writer.Write(value);
-  return tensor;
-}
-onnx::Tensor Floats(std::string name, std::vector<int64_t> dims, std::vector<float> values) {
-  return Constant(std::move(name), DType::kF32, std::move(dims), values);
-}
-onnx::Tensor Ints(std::string name, const std::vector<int64_t>& values) {
-  const auto count = static_cast<int64_t>(values.size());
-  return Constant(std::move(name), DType::kI64, {count}, values);
-}
 
 onnx::Node Op(std::string type, std::vector<std::string> inputs, std::vector<std::string> outputs,
               std::vector<onnx::Attribute> attributes = {}, std::string domain = "") {
@@ -102,7 +89,8 @@ TEST(Ops, LayerNormalizationHasMeanAndVarianceOfItsBiasAndScale) {
       {Op("LayerNormalization", {"hidden.1", "scale", "bias"}, {"hidden.2"}, {{"epsilon", 0.0f}})},
       {Floats("scale", {4}, {1, 2, 1, 1}), Floats("bias", {4}, {0, 0, 10, 0})}, 4, 4, {1, 3, 1, 3});
   ASSERT_TRUE(normed) << normed.error().ToString();
-  EXPECT_THAT(*normed, testing::Pointwise(testing::FloatNear(1e-6f), {-1.0f, 2.0f, 9.0f, 1.0f}));
+  EXPECT_THAT(*normed,
+              ::testing::Pointwise(::testing::FloatNear(1e-6f), {-1.0f, 2.0f, 9.0f, 1.0f}));
 }
 
 TEST(Ops, HeadsHaveAMatrixEach) {
@@ -123,7 +111,7 @@ TEST(Ops, RefuseWhatTheyDoNotKnow) {
     const auto result = RunGraph({std::move(node)}, std::move(constants), 4, 4, {1, 2, 3, 4});
     return result ? std::string("no error") : result.error().detail;
   };
-  using testing::HasSubstr;
+  using ::testing::HasSubstr;
   EXPECT_THAT(error(Op("TopK", {"hidden.1", "k"}, {"hidden.2", "i"}), {Ints("k", {5})}),
               HasSubstr("k must be one number from 1 to 4"));
   EXPECT_THAT(error(Op("GatherElements", {"hidden.1", "k"}, {"hidden.2"}, {{"axis", int64_t{-1}}}),
@@ -198,7 +186,7 @@ struct BlockStack {
   std::unique_ptr<BlockMatrix> matrix;
 };
 
-class BlockExperts : public testing::TestWithParam<BlockFormat> {
+class BlockExperts : public ::testing::TestWithParam<BlockFormat> {
  protected:
   static constexpr ExpertShape kShape{
       .experts = 5, .hidden = 64, .inner = 32, .chosen = 2, .alpha = 1.7f, .beta = 1, .limit = 7};
@@ -253,7 +241,7 @@ TEST_P(BlockExperts, HaveTheSameBitsAloneAndWithEveryKernel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, BlockExperts,
-                         testing::Values(BlockFormat::kQ4, BlockFormat::kQ8));
+                         ::testing::Values(BlockFormat::kQ4, BlockFormat::kQ8));
 
 KvRows RowsOf(const std::vector<float>& values, size_t width) {
   const auto* const data = reinterpret_cast<const uint8_t*>(values.data());

@@ -9,33 +9,20 @@
 #include "base/random.h"
 #include "engine/kernels/block_kernels.h"
 #include "engine/stage.h"
+#include "engine/testing/inputs.h"
 #include "engine/testing/tiny_llama.h"
 
 namespace shoal::engine {
 namespace {
 
+using testing::Backwards;
+using testing::kKvFormats;
 using testing::TinyConfig;
 using testing::TinyLlama;
 
 constexpr size_t kSessions = 8;
 constexpr size_t kLength = 64;
 constexpr size_t kVocabulary = 72;
-constexpr KvFormat kKvFormats[] = {KvFormat::kF32, KvFormat::kF16, KvFormat::kQ8};
-
-// Says that it has threads, and calls backwards.
-class Backwards : public Parallel {
- public:
-  explicit Backwards(size_t threads) : threads_(threads) {}
-  size_t threads() const override { return threads_; }
-
- protected:
-  void Run(size_t count, Call call, const void* body) override {
-    while (count-- > 0) call(body, count);
-  }
-
- private:
-  size_t threads_;
-};
 
 TinyConfig Config(std::optional<BlockFormat> blocks) {
   return {.hidden = 96,

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/str_cat.h"
 #include "engine/kernels/block_kernels.h"
+#include "engine/testing/inputs.h"
 #include "engine/testing/tiny_llama.h"
 
 namespace shoal::engine {
@@ -18,6 +19,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::kBlockFormats;
 using testing::TinyConfig;
 using testing::TinyLlama;
 
@@ -161,8 +163,6 @@ TEST(Stage, StepsGiveTheBitsOfThePrefill) {
   }
 }
 
-const BlockFormat kFormats[] = {BlockFormat::kQ4, BlockFormat::kQ8};
-
 TinyConfig BlockConfig(BlockFormat format, bool is_tied) {
   return {.hidden = 96,
           .head_size = 16,
@@ -174,7 +174,7 @@ TinyConfig BlockConfig(BlockFormat format, bool is_tied) {
 }
 
 TEST(Stage, MultipliesBlocksAsTheReference) {
-  for (const BlockFormat format : kFormats) {
+  for (const BlockFormat format : kBlockFormats) {
     for (const bool is_tied : {false, true}) {
       TinyLlama llama(BlockConfig(format, is_tied), 21);
       const std::vector<int32_t> tokens = Tokens(17, 5, 72);
@@ -199,7 +199,7 @@ TEST(Stage, ReleasesTheViewsOfBlocks) {
 
 // One result, whatever runs it: rows alone or together, threads, instruction sets.
 TEST(Stage, BlocksHaveTheSameBitsOnEveryPath) {
-  for (const BlockFormat format : kFormats) {
+  for (const BlockFormat format : kBlockFormats) {
     TinyLlama llama(BlockConfig(format, false), 23);
     const std::vector<int32_t> tokens = Tokens(23, 6, 72);
     const std::vector<float> whole = Prefill(llama, tokens);
@@ -268,24 +268,24 @@ TEST(Stage, RowsDoNotDependOnTheirNeighbours) {
   TinyLlama llama({}, 6);
   const auto stage = Load(llama, 0, 4);
   // Twenty sessions of their own tokens, alone and then all mixed, in uneven pieces.
-  constexpr size_t kSessions = 20;
-  constexpr size_t kLength = 12;
+  constexpr size_t kMixed = 20;
+  constexpr size_t kPositions = 12;
   std::vector<std::vector<int32_t>> tokens;
   std::vector<std::vector<float>> alone;
-  for (size_t s = 0; s < kSessions; ++s) {
-    tokens.push_back(Tokens(kLength, 100 + s));
+  for (size_t s = 0; s < kMixed; ++s) {
+    tokens.push_back(Tokens(kPositions, 100 + s));
     alone.push_back(Prefill(llama, tokens.back()));
-    ASSERT_TRUE(stage->Open(SessionId{s}, kLength));
+    ASSERT_TRUE(stage->Open(SessionId{s}, kPositions));
   }
-  std::vector<std::vector<float>> mixed(kSessions);
-  std::vector<uint32_t> next(kSessions, 0);
+  std::vector<std::vector<float>> mixed(kMixed);
+  std::vector<uint32_t> next(kMixed, 0);
   Random random(9);
-  for (size_t left = kSessions * kLength; left > 0;) {
+  for (size_t left = kMixed * kPositions; left > 0;) {
     std::vector<Row> rows;
     std::vector<int32_t> ids;
     for (size_t turn = 0; turn < 40; ++turn) {
-      const size_t s = random.Below(kSessions);
-      if (next[s] == kLength) continue;
+      const size_t s = random.Below(kMixed);
+      if (next[s] == kPositions) continue;
       ids.push_back(tokens[s][next[s]]);
       rows.push_back({SessionId{s}, next[s]++, true});
     }
@@ -299,7 +299,7 @@ TEST(Stage, RowsDoNotDependOnTheirNeighbours) {
       values.insert(values.end(), output->Values(i).begin(), output->Values(i).end());
     }
   }
-  for (size_t s = 0; s < kSessions; ++s) {
+  for (size_t s = 0; s < kMixed; ++s) {
     EXPECT_EQ(mixed[s], alone[s]) << s;
   }
 }

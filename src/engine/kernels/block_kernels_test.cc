@@ -8,10 +8,15 @@
 
 #include "base/random.h"
 #include "base/str_cat.h"
+#include "engine/testing/inputs.h"
 #include "tensor/convert.h"
 
 namespace shoal::engine {
 namespace {
+
+using testing::Backwards;
+using testing::kBlockFormats;
+using testing::Noise;
 
 struct Size {
   size_t rows, k, n;
@@ -47,34 +52,11 @@ struct RandomMatrix {
   std::vector<float> floats;
 };
 
-std::vector<float> Noise(size_t count, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> values(count);
-  for (float& value : values) value = static_cast<float>(8 * random.NextDouble() - 4);
-  return values;
-}
-
 const Size kSizes[] = {{1, 32, 16},  {1, 64, 5},    {2, 100, 33}, {3, 1024, 40}, {4, 31, 17},
                        {5, 256, 64}, {8, 2048, 48}, {17, 96, 20}, {70, 64, 33},  {9, 33, 1}};
-const BlockFormat kFormats[] = {BlockFormat::kQ4, BlockFormat::kQ8};
-
-// Calls backwards, so that nothing can depend on the order.
-class Backwards : public Parallel {
- public:
-  explicit Backwards(size_t threads) : threads_(threads) {}
-  size_t threads() const override { return threads_; }
-
- protected:
-  void Run(size_t count, Call call, const void* body) override {
-    while (count-- > 0) call(body, count);
-  }
-
- private:
-  size_t threads_;
-};
 
 TEST(BlockMatrix, HoldsTheStoredWeights) {
-  for (const BlockFormat format : kFormats) {
+  for (const BlockFormat format : kBlockFormats) {
     const RandomMatrix random(format, 37, 75, 1);
     const BlockMatrix matrix(format, 37, 75, random.codes, random.scales);
     std::vector<float> row(75);
@@ -93,7 +75,7 @@ TEST(BlockMatrix, HoldsTheStoredWeights) {
 }
 
 TEST(BlockRows, RoundsToTheNearestCodeOfTheBlock) {
-  std::vector<float> x = Noise(70, 3);
+  std::vector<float> x = Noise(70, 3, 4);
   for (size_t i = 32; i < 64; ++i) x[i] = 0;
   x[0] = 5;
   x[1] = -5;
@@ -120,11 +102,11 @@ TEST(BlockRows, RoundsToTheNearestCodeOfTheBlock) {
 // The error of a product is that of the rounded activations: half a step each.
 TEST(BlockKernels, ScalarIsTheProductWithinHalfAStep) {
   Serial serial;
-  for (const BlockFormat format : kFormats) {
+  for (const BlockFormat format : kBlockFormats) {
     for (const Size& size : kSizes) {
       const RandomMatrix random(format, size.n, size.k, size.k);
       const BlockMatrix matrix(format, size.n, size.k, random.codes, random.scales);
-      const std::vector<float> x = Noise(size.rows * size.k, 5);
+      const std::vector<float> x = Noise(size.rows * size.k, 5, 4);
       BlockRows rows;
       rows.Assign(x.data(), size.rows, size.k, serial);
       std::vector<float> out(size.rows * size.n, NAN);
@@ -147,11 +129,11 @@ TEST(BlockKernels, ScalarIsTheProductWithinHalfAStep) {
 TEST(BlockKernels, EveryInstructionSetHasTheBitsOfTheScalarOne) {
   Serial serial;
   ASSERT_GE(BlockKernelsHere().size(), 2u);
-  for (const BlockFormat format : kFormats) {
+  for (const BlockFormat format : kBlockFormats) {
     for (const Size& size : kSizes) {
       const RandomMatrix random(format, size.n, size.k, size.k + 1);
       const BlockMatrix matrix(format, size.n, size.k, random.codes, random.scales);
-      const std::vector<float> x = Noise(size.rows * size.k, 7);
+      const std::vector<float> x = Noise(size.rows * size.k, 7, 4);
       BlockRows rows;
       rows.Assign(x.data(), size.rows, size.k, serial);
       std::vector<float> expected(size.rows * size.n, NAN);
@@ -172,7 +154,7 @@ TEST(BlockKernels, EveryInstructionSetHasTheBitsOfTheScalarOne) {
 // Codes and scales at the ends of their ranges: no sum may wrap or saturate.
 TEST(BlockKernels, HoldTheLargestSums) {
   Serial serial;
-  for (const BlockFormat format : kFormats) {
+  for (const BlockFormat format : kBlockFormats) {
     for (const uint8_t fill : {0, 255}) {
       for (const float sign : {1.0f, -1.0f}) {
         const size_t k = 64;
@@ -197,11 +179,11 @@ TEST(BlockKernels, HoldTheLargestSums) {
 }
 
 TEST(BlockKernels, ExactlySumsInThePromisedOrder) {
-  for (const BlockFormat format : kFormats) {
+  for (const BlockFormat format : kBlockFormats) {
     for (const Size& size : kSizes) {
       const RandomMatrix random(format, size.n, size.k, 9);
       const BlockMatrix matrix(format, size.n, size.k, random.codes, random.scales);
-      const std::vector<float> x = Noise(size.rows * size.k, 11);
+      const std::vector<float> x = Noise(size.rows * size.k, 11, 4);
       std::vector<float> out(size.rows * size.n, NAN);
       Backwards parallel(2);
       MultiplyBlocksExactly(matrix, x.data(), size.rows, out.data(), parallel);

@@ -14,17 +14,13 @@
 #include "engine/kernels/softmax.h"
 #include "engine/kernels/sum.h"
 #include "engine/kernels/widen.h"
+#include "engine/testing/inputs.h"
 #include "tensor/convert.h"
 
 namespace shoal::engine {
 namespace {
 
-std::vector<float> Noise(size_t count, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> values(count);
-  for (float& value : values) value = static_cast<float>(2 * random.NextDouble() - 1);
-  return values;
-}
+using testing::Noise;
 
 const uint8_t* BytesOf(const std::vector<float>& values) {
   return reinterpret_cast<const uint8_t*>(values.data());

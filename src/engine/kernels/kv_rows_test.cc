@@ -9,19 +9,14 @@
 
 #include "base/random.h"
 #include "engine/kernels/attention.h"
+#include "engine/testing/inputs.h"
 #include "tensor/convert.h"
 
 namespace shoal::engine {
 namespace {
 
-constexpr KvFormat kFormats[] = {KvFormat::kF32, KvFormat::kF16, KvFormat::kQ8};
-
-std::vector<float> Noise(size_t count, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> values(count);
-  for (float& value : values) value = static_cast<float>(8 * random.NextDouble() - 4);
-  return values;
-}
+using testing::kKvFormats;
+using testing::Noise;
 
 struct Stored {
   Stored(KvFormat format, const std::vector<float>& values, size_t width)
@@ -38,8 +33,8 @@ struct Stored {
 
 TEST(KvRows, GiveBackWithinTheirPromise) {
   for (const size_t width : {1, 16, 31, 33, 96, 576}) {
-    const std::vector<float> values = Noise(3 * width, width);
-    for (const KvFormat format : kFormats) {
+    const std::vector<float> values = Noise(3 * width, width, 4);
+    for (const KvFormat format : kKvFormats) {
       const Stored stored(format, values, width);
       std::vector<float> scratch(width);
       for (size_t r = 0; r < 3; ++r) {
@@ -81,9 +76,9 @@ TEST(KvRows, AreAttendedToAsTheFloatsThatTheyGive) {
   const AttentionShape shape{
       .heads = 4, .kv_heads = 2, .head_size = 48, .scale = 0.3f, .window = 7};
   constexpr size_t kPositions = 9;
-  const std::vector<float> query = Noise(shape.QueryWidth(), 1);
-  const std::vector<float> noise = Noise(2 * kPositions * shape.KvWidth(), 2);
-  for (const KvFormat format : kFormats) {
+  const std::vector<float> query = Noise(shape.QueryWidth(), 1, 4);
+  const std::vector<float> noise = Noise(2 * kPositions * shape.KvWidth(), 2, 4);
+  for (const KvFormat format : kKvFormats) {
     const Stored stored(format, noise, shape.KvWidth());
     std::vector<float> rounded;
     std::vector<float> scratch(shape.KvWidth());
