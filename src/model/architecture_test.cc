@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/file.h"
+#include "model/testing.h"
 #include "model/weights.h"
 
 namespace shoal::model {
@@ -14,12 +15,6 @@ std::string Golden(const std::string& path) {
   auto content = ReadFile(std::string(SHOAL_SOURCE_DIR "/tests/golden/") + path, 1 << 20);
   EXPECT_TRUE(content) << content.error().ToString();
   return content.value_or("");
-}
-
-Architecture MustParse(const std::string& json) {
-  auto arch = ParseArchitecture(json);
-  EXPECT_TRUE(arch) << arch.error().ToString();
-  return arch.value_or(Architecture{});
 }
 
 // Published totals of the full-size models.

@@ -8,7 +8,6 @@ namespace shoal::model {
 namespace {
 
 constexpr uint64_t kPerWord = 8;
-constexpr uint64_t kMaxGroup = 1u << 20;
 // Where in a word output i of its eight lies: the order in which AWQ's kernels unpack them.
 constexpr uint32_t kNibbleOfOutput[kPerWord] = {0, 4, 1, 5, 2, 6, 3, 7};
 

@@ -11,7 +11,6 @@ namespace shoal::model {
 
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 1u << 20;
 constexpr uint64_t kMaxIndexBytes = 64u << 20;
 constexpr size_t kMaxShards = 4096;
 constexpr std::string_view kSingleFile = "model.safetensors";

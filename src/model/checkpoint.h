@@ -2,6 +2,7 @@
 // an index, and the files that go with them; or a GGUF file, which holds all that.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -14,6 +15,8 @@
 #include "model/safetensors.h"
 
 namespace shoal::model {
+
+inline constexpr uint64_t kMaxConfigBytes = 1u << 20;  // Of config.json and its like.
 
 // The weights are mapped, not read. Tensor views live as long as the checkpoint.
 class Checkpoint {

@@ -16,7 +16,7 @@ constexpr uint64_t kMaxTextBytes = 16u << 20;
 constexpr uint64_t kMaxItems = 1u << 24;
 constexpr uint32_t kMaxDims = 4;
 constexpr uint64_t kMaxAlignment = 1u << 20;
-constexpr uint32_t kTypes = 13;
+constexpr uint32_t kTypeCount = 13;
 
 template <typename T>
 double ValueAt(Bytes data, uint64_t index) {
@@ -28,7 +28,7 @@ double ValueAt(Bytes data, uint64_t index) {
 }  // namespace
 
 size_t Gguf::BytesOf(Type type) {
-  constexpr size_t kBytes[kTypes] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+  constexpr size_t kBytes[kTypeCount] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
   return kBytes[static_cast<size_t>(type)];
 }
 
@@ -94,7 +94,7 @@ Result<Gguf::Value> Gguf::ReadValue(ByteReader& reader) const {
     value.count = reader.Read<uint64_t>();
   }
   if (!reader.ok()) return Truncated();
-  if (type >= kTypes || type == static_cast<uint32_t>(Type::kList)) {
+  if (type >= kTypeCount || type == static_cast<uint32_t>(Type::kList)) {
     return Fail(Code::kUnimplemented, StrCat(where_, ": a value of type ", type,
                                              value.is_list ? " in a list" : "", " is not read"));
   }

@@ -116,7 +116,7 @@ struct BlockType {
 };
 constexpr uint32_t kQ4_0 = 2;
 constexpr uint32_t kQ8_0 = 8;
-constexpr BlockType kTypes[] = {
+constexpr BlockType kBlockTypes[] = {
     {0, "F32", 1, 4, nullptr},
     {1, "F16", 1, 2, nullptr, DType::kF16},
     {30, "BF16", 1, 2, nullptr, DType::kBF16},
@@ -132,7 +132,7 @@ constexpr BlockType kTypes[] = {
 };
 
 Result<const BlockType*> FindType(const GgufTensor& tensor, std::string_view where) {
-  for (const BlockType& type : kTypes) {
+  for (const BlockType& type : kBlockTypes) {
     if (type.number != tensor.type) continue;
     if (tensor.shape.back() % type.values != 0) {
       return Fail(Code::kInvalidArgument,
@@ -143,7 +143,7 @@ Result<const BlockType*> FindType(const GgufTensor& tensor, std::string_view whe
     return &type;
   }
   std::string known;
-  for (const BlockType& type : kTypes) known += StrCat(known.empty() ? "" : ", ", type.name);
+  for (const BlockType& type : kBlockTypes) known += StrCat(known.empty() ? "" : ", ", type.name);
   return Fail(Code::kUnimplemented, StrCat(where, ": tensor \"", tensor.name, "\" is of type ",
                                            tensor.type, "; these are read: ", known));
 }

@@ -14,7 +14,7 @@ namespace shoal::model {
 
 namespace {
 
-constexpr GgufFamily kFamilies[] = {
+constexpr GgufFamily kGgufFamilies[] = {
     {"llama", "llama", true},     {"llama", "mixtral", true}, {"qwen2", "qwen2"},
     {"qwen3", "qwen3"},           {"qwen3moe", "qwen3_moe"},  {"gemma2", "gemma2"},
     {"gemma3", "gemma3_text"},    {"phi3", "phi3"},           {"olmo2", "olmo2"},
@@ -204,7 +204,7 @@ Result<GgufFamily> FindGgufFamily(const Gguf& gguf) {
   ASSIGN_OR_RETURN(const std::string_view architecture, gguf.Text("general.architecture"));
   const bool experts = gguf.Has(StrCat(architecture, ".expert_count")) && architecture == "llama";
   std::string known;
-  for (const GgufFamily& family : kFamilies) {
+  for (const GgufFamily& family : kGgufFamilies) {
     if (family.architecture == architecture && (family.model_type == "mixtral") == experts) {
       return family;
     }

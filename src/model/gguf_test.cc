@@ -10,25 +10,11 @@
 #include "model/checkpoint.h"
 #include "model/gguf_blocks.h"
 #include "model/gguf_model.h"
+#include "model/testing.h"
 #include "model/weight_reader.h"
-#include "tensor/convert.h"
 
 namespace shoal::model {
 namespace {
-
-const std::filesystem::path kGolden = std::filesystem::path(SHOAL_SOURCE_DIR) / "tests" / "golden";
-
-std::vector<float> Floats(const TensorView& tensor) {
-  uint64_t count = 1;
-  for (const uint64_t dim : tensor.shape) count *= dim;
-  std::vector<float> values(count);
-  if (tensor.encoding != nullptr) {
-    tensor.encoding->Read(0, values);
-  } else {
-    ToF32(tensor.type, tensor.data, values);
-  }
-  return values;
-}
 
 std::map<std::string, std::vector<float>> Expected(const MappedFile& file) {
   std::map<std::string, std::vector<float>> values;

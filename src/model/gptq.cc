@@ -8,8 +8,6 @@ namespace shoal::model {
 
 namespace {
 
-constexpr uint64_t kMaxGroup = 1u << 20;
-
 struct Options {
   uint32_t bits = 4;
   std::optional<uint64_t> group;  // Nothing: all inputs share a scale.

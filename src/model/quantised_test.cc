@@ -11,12 +11,10 @@
 #include "base/random.h"
 #include "base/str_cat.h"
 #include "model/file.h"
-#include "tensor/convert.h"
+#include "model/testing.h"
 
 namespace shoal::model {
 namespace {
-
-const std::filesystem::path kGolden = std::filesystem::path(SHOAL_SOURCE_DIR) / "tests" / "golden";
 
 struct Loaded {
   MappedFile file;
@@ -31,18 +29,6 @@ Loaded Load(const std::filesystem::path& path) {
     loaded.tensors.emplace(name, std::move(tensor));
   }
   return loaded;
-}
-
-std::vector<float> Floats(const TensorView& tensor) {
-  uint64_t count = 1;
-  for (const uint64_t dim : tensor.shape) count *= dim;
-  std::vector<float> values(count);
-  if (tensor.encoding != nullptr) {
-    tensor.encoding->Read(0, values);
-  } else {
-    ToF32(tensor.type, tensor.data, values);
-  }
-  return values;
 }
 
 // Any part of the tensor reads as that part of the whole.

@@ -11,8 +11,8 @@ namespace shoal::model {
 namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 32u << 20;
-constexpr size_t kMaxDims = 8;
-constexpr size_t kMaxNameBytes = 1024;
+constexpr size_t kMaxTensorDims = 8;
+constexpr size_t kMaxTensorNameBytes = 1024;
 
 struct TypeName {
   std::string_view name;
@@ -49,7 +49,7 @@ Result<TensorView> ReadTensor(std::string name, const JsonObject& entry, Bytes d
   const std::optional<DType> type = FindType(type_name);
   if (!type) return entry.Wrong("dtype", StrCat("\"", type_name, "\" is not a dtype Shoal reads"));
   tensor.type = *type;
-  ASSIGN_OR_RETURN(tensor.shape, entry.Uints("shape", INT64_MAX, kMaxDims));
+  ASSIGN_OR_RETURN(tensor.shape, entry.Uints("shape", INT64_MAX, kMaxTensorDims));
   ASSIGN_OR_RETURN(const std::vector<uint64_t> range, entry.Uints("data_offsets", INT64_MAX, 2));
   if (range.size() != 2 || range[0] > range[1]) {
     return entry.Wrong("data_offsets", "expected [begin, end] with begin <= end");
@@ -124,9 +124,9 @@ Result<std::vector<TensorView>> ParseSafetensors(Bytes file, std::string_view wh
   for (const auto& [key, entry] : object.object()) {
     const std::string name(key.data(), key.size());
     if (name == "__metadata__") continue;
-    if (name.empty() || name.size() > kMaxNameBytes) {
+    if (name.empty() || name.size() > kMaxTensorNameBytes) {
       return Fail(Code::kInvalidArgument, StrCat(where, ": a tensor name of ", name.size(),
-                                                 " bytes; expected 1 to ", kMaxNameBytes));
+                                                 " bytes; expected 1 to ", kMaxTensorNameBytes));
     }
     ASSIGN_OR_RETURN(const JsonObject fields,
                      JsonObject::From(entry, StrCat(where, ": tensor \"", name, "\"")));

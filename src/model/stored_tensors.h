@@ -19,6 +19,9 @@ namespace shoal::model {
 
 using TensorMap = std::map<std::string, TensorView, std::less<>>;
 
+// Inputs that share a scale, as far as a configuration may say.
+inline constexpr uint64_t kMaxGroup = 1u << 20;
+
 // The names that end with `ending`, without it.
 std::vector<std::string> NamesEndingWith(const TensorMap& tensors, std::string_view ending);
 

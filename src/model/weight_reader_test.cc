@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "model/families.h"
-#include "tensor/convert.h"
+#include "model/testing.h"
 
 namespace shoal::model {
 namespace {
@@ -15,11 +15,6 @@ class WeightReaderTest : public testing::TestWithParam<const char*> {
     auto checkpoint = Checkpoint::Open(std::string(SHOAL_SOURCE_DIR "/tests/golden/hf/") + kind);
     EXPECT_TRUE(checkpoint) << checkpoint.error().ToString();
     return *std::move(checkpoint);
-  }
-  static std::vector<float> Floats(const TensorView& tensor) {
-    std::vector<float> values(tensor.data.size() / DTypeBytes(tensor.type));
-    ToF32(tensor.type, tensor.data, values);
-    return values;
   }
   static std::vector<float> Tensor(const Checkpoint& checkpoint, const std::string& name) {
     return Floats(checkpoint.tensors().at(name));

@@ -7,6 +7,7 @@
 
 #include "base/str_cat.h"
 #include "model/architecture.h"
+#include "model/testing.h"
 #include "model/weights.h"
 
 namespace shoal::model {
@@ -34,12 +35,6 @@ const std::string kGemma27B =
                "num_attention_heads": 32, "num_hidden_layers": 62, "num_key_value_heads": 16,
                "query_pre_attn_scalar": 168, )",
                   kScaled, "}"));
-
-Architecture MustParse(const std::string& json) {
-  auto arch = ParseArchitecture(json);
-  EXPECT_TRUE(arch) << arch.error().ToString();
-  return arch.value_or(Architecture{});
-}
 
 // In millions, without the embedding; as the technical report counts (arXiv:2503.19786, table 1).
 TEST(Wrapped, CountsThePublishedParametersOfGemma3) {

@@ -12,7 +12,7 @@ namespace shoal::packer {
 namespace {
 
 // Floats that are converted and written at a time.
-constexpr uint64_t kBandElements = 4u << 20;
+constexpr uint64_t kFloatBandElements = 4u << 20;
 // Rows of the source that are transposed together, so that whole cache lines are written.
 constexpr uint64_t kTileRows = 16;
 
@@ -54,9 +54,9 @@ class ValueWriter {
 Status WriteInOrder(const model::TensorView& tensor, ValueWriter& writer) {
   const size_t element = DTypeBytes(tensor.type);
   std::vector<float> band;
-  for (uint64_t at = 0; at < tensor.data.size(); at += kBandElements * element) {
+  for (uint64_t at = 0; at < tensor.data.size(); at += kFloatBandElements * element) {
     const Bytes part = tensor.data.subspan(
-        at, std::min<uint64_t>(kBandElements * element, tensor.data.size() - at));
+        at, std::min<uint64_t>(kFloatBandElements * element, tensor.data.size() - at));
     band.resize(part.size() / element);
     ToF32(tensor.type, part, band);
     RETURN_IF_ERROR(writer.Write(band));
@@ -70,7 +70,7 @@ Status WriteTransposed(const model::TensorView& tensor, ValueWriter& writer) {
   const uint64_t rows = tensor.shape[0];
   const uint64_t columns = tensor.shape[1];
   const size_t element = DTypeBytes(tensor.type);
-  const uint64_t band_columns = std::clamp<uint64_t>(kBandElements / rows, 1, columns);
+  const uint64_t band_columns = std::clamp<uint64_t>(kFloatBandElements / rows, 1, columns);
   std::vector<float> band;
   std::vector<float> tile(kTileRows * band_columns);
   for (uint64_t first = 0; first < columns; first += band_columns) {

@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 1u << 20;
-constexpr uint64_t kReadBytes = 16u << 20;
 constexpr size_t kMaxDataFiles = 4096;
 
 // A file in the folder or below: no way out of it.
@@ -109,7 +107,8 @@ Status ReadConfigs(const fs::path& folder, OnnxSource& source) {
     for (const fs::path& place : {folder, folder / ".."}) {
       std::error_code ignored;
       if (!fs::exists(place / name, ignored)) continue;
-      ASSIGN_OR_RETURN(const std::string text, model::ReadFile(place / name, kMaxConfigBytes));
+      ASSIGN_OR_RETURN(const std::string text,
+                       model::ReadFile(place / name, model::kMaxConfigBytes));
       ASSIGN_OR_RETURN(const boost::json::value value, model::ParseJson(text, name));
       if (!value.is_object()) return Fail(Code::kInvalidArgument, StrCat(name, ": no object"));
       if (std::string_view(name) == "config.json") {
@@ -168,16 +167,8 @@ Result<store::Sha256> Fingerprint(const OnnxSource& source,
   for (const auto& [name, file] : *source.data) total += file.bytes().size();
   uint64_t done = 0;
   for (const auto& [name, file] : *source.data) {
-    store::Sha256Hasher hasher;
-    for (uint64_t at = 0; at < file.bytes().size(); at += kReadBytes) {
-      const Bytes part =
-          file.bytes().subspan(at, std::min<uint64_t>(kReadBytes, file.bytes().size() - at));
-      hasher.Update(part);
-      file.Forget(part);
-      done += part.size();
-      if (!progress({"reading", done, total})) return Fail(Code::kCancelled, "packing was stopped");
-    }
-    list += StrCat(store::Hex(hasher.Finish()), "  ", name, "\n");
+    ASSIGN_OR_RETURN(const store::Sha256 sha, HashFile(file, total, done, progress));
+    list += StrCat(store::Hex(sha), "  ", name, "\n");
   }
   return store::HashBytes(AsBytes(list));
 }

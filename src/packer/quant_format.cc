@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto kBlock = static_cast<int64_t>(kBlockValues);
 // Values that are quantised between two writes.
-constexpr uint64_t kBandElements = 8u << 20;
+constexpr uint64_t kQuantBandElements = 8u << 20;
 // A block's scale, its largest magnitude over seven or more, is an f16.
 constexpr float kLargestMagnitude = 65504.0f * 7;
 
@@ -42,7 +42,9 @@ class TensorQuantizer {
 
   uint64_t rows() const { return rows_; }
   uint64_t scale_count() const { return rows_ * blocks_; }
-  uint64_t band_rows() const { return std::clamp<uint64_t>(kBandElements / columns_, 1, rows_); }
+  uint64_t band_rows() const {
+    return std::clamp<uint64_t>(kQuantBandElements / columns_, 1, rows_);
+  }
 
   // Fills `codes` with the band's and appends to `scales`.
   Status Quantize(Band band, ByteVector& codes, std::vector<uint16_t>& scales) const {

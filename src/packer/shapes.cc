@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/str_cat.h"
+#include "model/checkpoint.h"
 #include "model/file.h"
 #include "model/weights.h"
 #include "packer/layout.h"
@@ -11,7 +12,6 @@ namespace shoal::packer {
 
 namespace {
 
-constexpr uint64_t kMaxConfigBytes = 1u << 20;
 constexpr uint64_t kKvBytes = 4;  // Of a cached value.
 
 uint64_t KvBytesPerPosition(const model::Architecture& arch, uint32_t block) {
@@ -66,7 +66,7 @@ std::vector<BlockKindLine> BlockLines(const model::Architecture& arch,
 
 Result<model::Architecture> ReadShapes(const std::filesystem::path& folder) {
   ASSIGN_OR_RETURN(const std::string config,
-                   model::ReadFile(folder / "config.json", kMaxConfigBytes));
+                   model::ReadFile(folder / "config.json", model::kMaxConfigBytes));
   return model::ParseArchitecture(config);
 }
 

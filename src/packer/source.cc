@@ -95,6 +95,20 @@ Result<Source> OpenSource(const std::filesystem::path& path) {
   return source;
 }
 
+Result<store::Sha256> HashFile(const model::MappedFile& file, uint64_t total, uint64_t& done,
+                               const std::function<bool(const Progress&)>& progress) {
+  store::Sha256Hasher hasher;
+  for (uint64_t at = 0; at < file.bytes().size(); at += kReadBytes) {
+    const Bytes part =
+        file.bytes().subspan(at, std::min<uint64_t>(kReadBytes, file.bytes().size() - at));
+    hasher.Update(part);
+    file.Forget(part);
+    done += part.size();
+    if (!progress({"reading", done, total})) return Fail(Code::kCancelled, "packing was stopped");
+  }
+  return hasher.Finish();
+}
+
 Result<store::Sha256> Fingerprint(const Source& source,
                                   const std::function<bool(const Progress&)>& progress) {
   std::map<std::string, store::Sha256> hashes;
@@ -106,16 +120,7 @@ Result<store::Sha256> Fingerprint(const Source& source,
   for (const auto& weights : source.checkpoint.weight_files()) total += weights.file.bytes().size();
   uint64_t done = 0;
   for (const auto& [name, file] : source.checkpoint.weight_files()) {
-    store::Sha256Hasher hasher;
-    for (uint64_t at = 0; at < file.bytes().size(); at += kReadBytes) {
-      const Bytes part =
-          file.bytes().subspan(at, std::min<uint64_t>(kReadBytes, file.bytes().size() - at));
-      hasher.Update(part);
-      file.Forget(part);
-      done += part.size();
-      if (!progress({"reading", done, total})) return Fail(Code::kCancelled, "packing was stopped");
-    }
-    hashes[name] = hasher.Finish();
+    ASSIGN_OR_RETURN(hashes[name], HashFile(file, total, done, progress));
   }
   std::string list;
   for (const auto& [name, sha] : hashes) list += StrCat(store::Hex(sha), "  ", name, "\n");

@@ -28,6 +28,11 @@ Result<PackedFiles> FilesOfFolder(const std::filesystem::path& folder);
 // reads and one of another shape are errors naming it.
 Result<Source> OpenSource(const std::filesystem::path& path);
 
+// A hash of the file, which is read once, from end to end. `done`, of the `total` bytes that are
+// read of all files, grows by its size. kCancelled when `progress` says so.
+Result<store::Sha256> HashFile(const model::MappedFile& file, uint64_t total, uint64_t& done,
+                               const std::function<bool(const Progress&)>& progress);
+
 // A hash of the names and contents of everything that was opened: equal for equal inputs, wherever
 // they lie. Reads the weight files once, from end to end.
 Result<store::Sha256> Fingerprint(const Source& source,
