@@ -20,7 +20,7 @@ constexpr size_t kNewcomersMax = 64;    // Per call; the others wait as spares.
 constexpr size_t kPipelinesTried = 12;  // For each newcomer ...
 constexpr size_t kStagesTried = 3;      // ... and their weakest stages.
 constexpr size_t kJoinList = 32;        // Spares among whom another pipeline is looked for.
-constexpr double kStandbyGain = 0.002;  // A spare is worth its download from here on.
+constexpr double kStrengthenGain = 0.002;  // A spare is worth its download from here on.
 // With Scope::kBroken others' blocks change hands only for something so many times better.
 constexpr double kMovesOthers = 3;
 constexpr SearchEffort kQuick = {.bisections = 3,
@@ -285,7 +285,7 @@ class Repairer {
     const size_t count = std::min(order.size(), kPipelinesTried);
     std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(count), {},
                               [&](size_t p) { return std::pair(merit[p], p); });
-    double best_gain = kStandbyGain;
+    double best_gain = kStrengthenGain;
     size_t best_pipeline = SIZE_MAX;
     DraftPipeline best;
     for (size_t i = 0; i < count; ++i) {

@@ -6,10 +6,6 @@
 
 namespace shoal::planner {
 
-namespace {
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-}
-
 ChainTables::ChainTables(const Costs& costs, std::span<const Index> candidates,
                          const ChainQuery& query)
     : costs_(&costs),

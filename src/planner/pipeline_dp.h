@@ -14,7 +14,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -105,7 +104,7 @@ class ChainTables {
   ChainQuery query_;
 };
 
-inline constexpr double kNoCap = std::numeric_limits<double>::infinity();
+inline constexpr double kNoCap = kInfinity;
 
 // `order` lists candidates; those of one cluster should stand together. At least
 // limits.stages_min stages. Empty: no chain over these in this order.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "base/ids.h"
@@ -15,6 +16,7 @@
 
 namespace shoal::planner {
 
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 inline constexpr size_t kBlocksMax = 4096;
 inline constexpr size_t kFormsMax = 64;
 inline constexpr size_t kVolunteersMax = 200'000;

@@ -1,7 +1,6 @@
 #include "planner/routes.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/check.h"
 
@@ -9,7 +8,6 @@ namespace shoal::planner {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kExhausted = 1e-9;  // Of a volunteer's time: nothing worth a route.
 // A replica more times slower than this is no warm spare: everybody would wait for it.
 constexpr double kWarmSlower = 4;

@@ -9,8 +9,6 @@ namespace shoal::planner {
 
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 class Subsets {
  public:
   Subsets(const ChainTables& tables, double cap)
