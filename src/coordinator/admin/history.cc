@@ -10,7 +10,7 @@ namespace {
 namespace json = boost::json;
 
 // Three decimals are more than a chart shows.
-double Rounded(double value) { return std::round(value * 1000) / 1000; }
+double ToThousandths(double value) { return std::round(value * 1000) / 1000; }
 
 void Keep(std::deque<HistorySample>& samples, const HistorySample& sample, size_t count) {
   samples.push_back(sample);
@@ -21,9 +21,9 @@ json::object Series(const std::deque<HistorySample>& samples, int64_t period_sec
   json::array rows;
   rows.reserve(samples.size());
   for (const HistorySample& sample : samples) {
-    rows.push_back(json::array{sample.unix_seconds, Rounded(sample.tokens_per_second),
-                               Rounded(sample.volunteers), Rounded(sample.answers),
-                               Rounded(sample.available)});
+    rows.push_back(json::array{sample.unix_seconds, ToThousandths(sample.tokens_per_second),
+                               ToThousandths(sample.volunteers), ToThousandths(sample.answers),
+                               ToThousandths(sample.available)});
   }
   return {{"period_s", period_seconds},
           {"columns", json::array{"t", "tokens_per_second", "volunteers", "answers", "available"}},

@@ -10,8 +10,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kChat = "/v1/chat/completions";
-constexpr const char* kCompletions = "/v1/completions";
 constexpr const char* kHello = R"({"messages": [{"role": "user", "content": "Hi"}]})";
 constexpr const char* kHelloStreamed =
     R"({"messages": [{"role": "user", "content": "Hi"}], "stream": true})";

@@ -11,9 +11,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kChat = "/v1/chat/completions";
-constexpr const char* kCompletions = "/v1/completions";
-
 std::string ChatBody(const std::string& more = "") {
   return StrCat(R"({"messages": [{"role": "user", "content": "Tell me."}])",
                 more.empty() ? "" : ", ", more, "}");

@@ -12,8 +12,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kChat = "/v1/chat/completions";
-
 class ResponseFormatTest : public ApiTest {
  protected:
   void SetUp() override {

@@ -195,7 +195,7 @@ std::optional<json::value> Format(Fields& fields) {
 }
 
 // {"type": "function", "name"} -> with the name where chat has it.
-json::value Choice(const json::value& choice) {
+json::value ChatToolChoice(const json::value& choice) {
   const json::object* object = choice.if_object();
   const auto name = object == nullptr ? std::nullopt : TextMember(*object, "name");
   if (!name) return choice;
@@ -275,7 +275,9 @@ std::expected<CompletionRequest, ApiError> ParseResponsesRequest(std::string_vie
   if (const json::value* parallel = fields.Find("parallel_tool_calls")) {
     chat["parallel_tool_calls"] = *parallel;
   }
-  if (const json::value* choice = fields.Find("tool_choice")) chat["tool_choice"] = Choice(*choice);
+  if (const json::value* choice = fields.Find("tool_choice")) {
+    chat["tool_choice"] = ChatToolChoice(*choice);
+  }
   chat["messages"] = Messages(fields);
   if (json::array tools = Tools(fields); !tools.empty()) chat["tools"] = std::move(tools);
   if (auto format = Format(fields)) chat["response_format"] = *std::move(format);

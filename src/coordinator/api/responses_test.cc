@@ -53,11 +53,10 @@ class ResponsesTest : public ApiTest {
   std::optional<tokenizer::ChatTemplate> template_;
 };
 
-constexpr const char* kWeather =
+// As /v1/responses has it: without the nested "function".
+constexpr const char* kFlatWeather =
     R"({"type": "function", "name": "get_weather", "parameters": {"type": "object",
         "properties": {"city": {"type": "string"}}, "required": ["city"]}})";
-constexpr const char* kCall =
-    "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}\n</tool_call>";
 
 TEST_F(ResponsesTest, AnswersAString) {
   Script("Once upon a time.");
@@ -151,7 +150,7 @@ TEST_F(ResponsesTest, CallsToolsAndGoesOn) {
   ServeQwen();
   Script(StrCat("I look. ", kCall));
   const json::value answer =
-      CallJson(kResponses, StrCat(R"({"input": "Weather?", "tools": [)", kWeather, "]}"));
+      CallJson(kResponses, StrCat(R"({"input": "Weather?", "tools": [)", kFlatWeather, "]}"));
   EXPECT_EQ(answer.at("output").at(0).at("content").at(0).at("text"), "I look. ");
   const json::value& call = answer.at("output").at(1);
   EXPECT_EQ(call.at("type"), "function_call");
@@ -164,13 +163,13 @@ TEST_F(ResponsesTest, CallsToolsAndGoesOn) {
       json::serialize(answer.at("output").at(0)), ", ", json::serialize(call),
       R"(, {"type": "function_call_output", "call_id": ")",
       std::string_view(call.at("call_id").as_string()),
-      R"(", "output": "it is sunny"}], "tools": [)", kWeather, "]}");
+      R"(", "output": "it is sunny"}], "tools": [)", kFlatWeather, "]}");
   const json::value last = CallJson(kResponses, next);
   EXPECT_EQ(last.at("output").at(0).at("content").at(0).at("text"), "Sunny.");
   EXPECT_NE(LastPrompt().find("<tool_response>\nit is sunny"), std::string::npos) << LastPrompt();
   EXPECT_NE(LastPrompt().find("I look. \n<tool_call>"), std::string::npos) << LastPrompt();
   const auto events =
-      Stream(StrCat(R"({"input": "Weather?", "stream": true, "tools": [)", kWeather, "]}"));
+      Stream(StrCat(R"({"input": "Weather?", "stream": true, "tools": [)", kFlatWeather, "]}"));
   EXPECT_EQ(events.back().at("type"), "response.completed");
 }
 

@@ -19,7 +19,7 @@ json::object PartJson(const std::string& text) {
           {"logprobs", json::array()}};
 }
 
-json::object UsageJson(const Usage& usage) {
+json::object ResponsesUsageJson(const Usage& usage) {
   return {{"input_tokens", usage.prompt_tokens},
           {"input_tokens_details", {{"cached_tokens", 0}}},
           {"output_tokens", usage.completion_tokens},
@@ -150,7 +150,7 @@ std::string ResponsesWriter::OnPiece(const Piece& piece) {
 
 json::object ResponsesWriter::Whole(const Usage& usage) const {
   json::object out = ResponseJson(FinalStatus());
-  out["usage"] = UsageJson(usage);
+  out["usage"] = ResponsesUsageJson(usage);
   return out;
 }
 

@@ -23,6 +23,12 @@
 
 namespace shoal::api {
 
+inline constexpr const char* kChat = "/v1/chat/completions";
+inline constexpr const char* kCompletions = "/v1/completions";
+// What Qwen2.5 writes to call a tool.
+inline constexpr const char* kCall =
+    "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}\n</tool_call>";
+
 class ScriptedGenerator final : public Generator {
  public:
   struct Session {

@@ -21,7 +21,7 @@ constexpr std::string_view kOpenTag = "<tool_call>";
 constexpr std::string_view kCloseTag = "</tool_call>";
 constexpr std::string_view kListMark = "[TOOL_CALLS]";
 constexpr std::string_view kBlanks = " \t\r\n";
-constexpr size_t kMaxJsonDepth = 32;
+constexpr size_t kMaxCallDepth = 32;
 constexpr uint32_t kMaxCalls = 64;
 
 std::string_view Trimmed(std::string_view text) {
@@ -125,7 +125,7 @@ std::string ToolCallReader::NextId() {
 
 bool ToolCallReader::ReadCalls(std::string_view text, Part& out) {
   json::parse_options options;
-  options.max_depth = kMaxJsonDepth;
+  options.max_depth = kMaxCallDepth;
   json::error_code error;
   const std::string_view trimmed = Trimmed(text);
   const json::value value = json::parse({trimmed.data(), trimmed.size()}, error, {}, options);

@@ -10,12 +10,9 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kChat = "/v1/chat/completions";
 constexpr const char* kWeather =
     R"({"type": "function", "function": {"name": "get_weather", "description": "Tells the weather",
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}})";
-constexpr const char* kCall =
-    "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Ulm\"}}\n</tool_call>";
 
 class ToolsTest : public ApiTest {
  protected:
