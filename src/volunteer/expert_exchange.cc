@@ -5,14 +5,11 @@
 #include "base/check.h"
 #include "base/str_cat.h"
 #include "tensor/convert.h"
+#include "volunteer/hop_type.h"
 
 namespace shoal::volunteer {
 
 namespace {
-
-DType DTypeOf(wire::HopType type) {
-  return type == wire::HopType::kF16 ? DType::kF16 : DType::kF32;
-}
 
 // Refusals after which somebody else may be asked.
 bool IsPassing(Code code) {

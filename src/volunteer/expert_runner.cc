@@ -8,6 +8,7 @@
 #include "model/file.h"
 #include "onnx/read.h"
 #include "tensor/convert.h"
+#include "volunteer/hop_type.h"
 
 namespace shoal::volunteer {
 
@@ -15,10 +16,6 @@ namespace {
 
 // Experts have no KV: a session lasts as long as a request.
 constexpr SessionId kRequest{1};
-
-DType DTypeOf(wire::HopType type) {
-  return type == wire::HopType::kF16 ? DType::kF16 : DType::kF32;
-}
 
 }  // namespace
 

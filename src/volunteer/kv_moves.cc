@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/str_cat.h"
 #include "tensor/convert.h"
+#include "volunteer/hop_type.h"
 
 namespace shoal::volunteer {
 
@@ -65,7 +66,7 @@ Result<std::optional<ByteVector>> KvAssembly::Add(const wire::KvImport& part) {
   }
   const size_t positions = part.to - part.from;
   const size_t count = 2 * WidthOf(*slot) * positions;
-  const DType type = part.type == wire::HopType::kF16 ? DType::kF16 : DType::kF32;
+  const DType type = DTypeOf(part.type);
   if (part.payload.size() != count * DTypeBytes(type)) {
     return Fail(Code::kInvalidArgument,
                 StrCat("KV of ", positions, " positions of block ", part.block, " takes ",

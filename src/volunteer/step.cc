@@ -9,6 +9,7 @@
 
 #include "base/str_cat.h"
 #include "tensor/convert.h"
+#include "volunteer/hop_type.h"
 #include "wire/sampling.h"
 
 namespace shoal::volunteer {
@@ -177,7 +178,7 @@ Result<uint64_t> SendBatch(const StepContext& context, const wire::Step& step,
     }
   }
   if (out.rows.empty()) return 0;
-  const DType type = hop == wire::HopType::kF16 ? DType::kF16 : DType::kF32;
+  const DType type = DTypeOf(hop);
   out.payload.resize(hidden.size() * DTypeBytes(type));
   FromF32(type, hidden, out.payload);
   return context.outbox.Send(std::move(out), next);
