@@ -258,8 +258,8 @@ std::shared_ptr<const Decoder::Step> StepWith(Input input, Options options) {
                   [shared](TokenSink& next) { return std::make_unique<StageType>(next, *shared); });
 }
 
-constexpr size_t kMaxParts = 64;
-constexpr int kMaxDepth = 8;
+constexpr size_t kMaxDecoders = 64;
+constexpr int kMaxDecoderDepth = 8;
 
 }  // namespace
 
@@ -274,8 +274,8 @@ Result<Decoder> Decoder::FromJson(const model::JsonObject& object) {
 
 Status Decoder::Read(const model::JsonObject& object, int depth) {
   ASSIGN_OR_RETURN(const std::string type, object.Text("type"));
-  if (type == "Sequence" && depth < kMaxDepth) {
-    ASSIGN_OR_RETURN(const auto parts, object.Objects("decoders", kMaxParts));
+  if (type == "Sequence" && depth < kMaxDecoderDepth) {
+    ASSIGN_OR_RETURN(const auto parts, object.Objects("decoders", kMaxDecoders));
     for (const model::JsonObject& part : parts) RETURN_IF_ERROR(Read(part, depth + 1));
   } else if (type == "ByteLevel") {
     steps_.push_back(PlainStep<ByteLevelStage>(Input::kWholeTokens, Output::kOneToken));

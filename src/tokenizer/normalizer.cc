@@ -105,9 +105,9 @@ class PrecompiledNormalizer : public Normalizer {
   bool longest_;
 };
 
-class Sequence : public Normalizer {
+class NormalizerSequence : public Normalizer {
  public:
-  explicit Sequence(std::vector<NormalizerPtr> parts) : parts_(std::move(parts)) {}
+  explicit NormalizerSequence(std::vector<NormalizerPtr> parts) : parts_(std::move(parts)) {}
   Result<std::string> Apply(std::string text) const override {
     for (const NormalizerPtr& part : parts_) {
       ASSIGN_OR_RETURN(text, part->Apply(std::move(text)));
@@ -131,17 +131,17 @@ std::optional<NormalForm> ParseNormalForm(std::string_view type) {
   return std::nullopt;
 }
 
-constexpr size_t kMaxParts = 64;
+constexpr size_t kMaxNormalizers = 64;
 constexpr size_t kMaxCharsmapBytes = size_t{64} << 20;
 
-Result<NormalizerPtr> ParseSequence(const model::JsonObject& object) {
-  ASSIGN_OR_RETURN(const auto objects, object.Objects("normalizers", kMaxParts));
+Result<NormalizerPtr> ParseNormalizerSequence(const model::JsonObject& object) {
+  ASSIGN_OR_RETURN(const auto objects, object.Objects("normalizers", kMaxNormalizers));
   std::vector<NormalizerPtr> parts;
   for (const model::JsonObject& part : objects) {
     ASSIGN_OR_RETURN(NormalizerPtr normalizer, ParseNormalizer(part));
     parts.push_back(std::move(normalizer));
   }
-  return std::make_unique<Sequence>(std::move(parts));
+  return std::make_unique<NormalizerSequence>(std::move(parts));
 }
 
 }  // namespace
@@ -151,7 +151,7 @@ Result<NormalizerPtr> ParseNormalizer(const model::JsonObject& object) {
   if (const std::optional<NormalForm> form = ParseNormalForm(type)) {
     return std::make_unique<UnicodeForm>(*form);
   }
-  if (type == "Sequence") return ParseSequence(object);
+  if (type == "Sequence") return ParseNormalizerSequence(object);
   if (type == "Lowercase") return std::make_unique<LowercaseNormalizer>();
   if (type == "ByteLevel") return std::make_unique<ByteLevelNormalizer>();
   if (type == "StripAccents") return std::make_unique<StripAccents>();

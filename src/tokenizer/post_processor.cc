@@ -7,9 +7,9 @@ namespace shoal::tokenizer {
 
 namespace {
 
-constexpr size_t kMaxParts = 256;
+constexpr size_t kMaxProcessorParts = 256;
 constexpr size_t kMaxIds = size_t{1} << 28;
-constexpr int kMaxDepth = 4;
+constexpr int kMaxProcessorDepth = 4;
 
 // A [token, id] pair as Bert's and Roberta's processors have it.
 Result<int32_t> TokenIdOfPair(const model::JsonObject& object, std::string_view name) {
@@ -38,8 +38,8 @@ Status PostProcessor::Read(const model::JsonObject& object, int depth) {
   if (type == "TemplateProcessing") return ReadTemplate(object);
   if (type == "BertProcessing" || type == "RobertaProcessing") return ReadPair(object);
   if (type == "ByteLevel") return {};
-  if (type == "Sequence" && depth < kMaxDepth) {
-    ASSIGN_OR_RETURN(const auto parts, object.Objects("processors", kMaxParts));
+  if (type == "Sequence" && depth < kMaxProcessorDepth) {
+    ASSIGN_OR_RETURN(const auto parts, object.Objects("processors", kMaxProcessorParts));
     for (const model::JsonObject& part : parts) RETURN_IF_ERROR(Read(part, depth + 1));
     return {};
   }
@@ -48,7 +48,7 @@ Status PostProcessor::Read(const model::JsonObject& object, int depth) {
 }
 
 Status PostProcessor::ReadTemplate(const model::JsonObject& object) {
-  ASSIGN_OR_RETURN(const auto parts, object.Objects("single", kMaxParts));
+  ASSIGN_OR_RETURN(const auto parts, object.Objects("single", kMaxProcessorParts));
   Template made;
   for (const model::JsonObject& part : parts) {
     if (part.Has("Sequence")) {
@@ -62,7 +62,7 @@ Status PostProcessor::ReadTemplate(const model::JsonObject& object) {
     ASSIGN_OR_RETURN(const std::string name, special.Text("id"));
     ASSIGN_OR_RETURN(const model::JsonObject specials, object.Object("special_tokens"));
     ASSIGN_OR_RETURN(const model::JsonObject entry, specials.Object(name));
-    ASSIGN_OR_RETURN(const auto ids, entry.Uints("ids", kMaxTokens - 1, kMaxParts));
+    ASSIGN_OR_RETURN(const auto ids, entry.Uints("ids", kMaxTokens - 1, kMaxProcessorParts));
     for (const uint64_t id : ids) made.push_back(static_cast<int32_t>(id));
   }
   return SetTemplate(object, std::move(made));

@@ -160,9 +160,9 @@ class Metaspace : public PreTokenizer {
   bool split_;
 };
 
-class Sequence : public PreTokenizer {
+class PreTokenizerSequence : public PreTokenizer {
  public:
-  explicit Sequence(std::vector<PreTokenizerPtr> parts) : parts_(std::move(parts)) {}
+  explicit PreTokenizerSequence(std::vector<PreTokenizerPtr> parts) : parts_(std::move(parts)) {}
   Status Apply(std::vector<Piece>& pieces) const override {
     for (const PreTokenizerPtr& part : parts_) RETURN_IF_ERROR(part->Apply(pieces));
     return {};
@@ -172,7 +172,7 @@ class Sequence : public PreTokenizer {
   std::vector<PreTokenizerPtr> parts_;
 };
 
-constexpr size_t kMaxParts = 64;
+constexpr size_t kMaxPreTokenizers = 64;
 // GPT-2's division of a text into words (Radford et al., 2019).
 constexpr std::string_view kGpt2Words =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
@@ -215,14 +215,14 @@ Result<PreTokenizerPtr> ParseCharDelimiter(const model::JsonObject& object) {
       SplitBehavior::kRemoved, false);
 }
 
-Result<PreTokenizerPtr> ParseSequence(const model::JsonObject& object) {
-  ASSIGN_OR_RETURN(const auto objects, object.Objects("pretokenizers", kMaxParts));
+Result<PreTokenizerPtr> ParsePreTokenizerSequence(const model::JsonObject& object) {
+  ASSIGN_OR_RETURN(const auto objects, object.Objects("pretokenizers", kMaxPreTokenizers));
   std::vector<PreTokenizerPtr> parts;
   for (const model::JsonObject& part : objects) {
     ASSIGN_OR_RETURN(PreTokenizerPtr pre_tokenizer, ParsePreTokenizer(part));
     parts.push_back(std::move(pre_tokenizer));
   }
-  return std::make_unique<Sequence>(std::move(parts));
+  return std::make_unique<PreTokenizerSequence>(std::move(parts));
 }
 
 }  // namespace
@@ -248,7 +248,7 @@ Result<MetaspaceOptions> ParseMetaspace(const model::JsonObject& object) {
 
 Result<PreTokenizerPtr> ParsePreTokenizer(const model::JsonObject& object) {
   ASSIGN_OR_RETURN(const std::string type, object.Text("type"));
-  if (type == "Sequence") return ParseSequence(object);
+  if (type == "Sequence") return ParsePreTokenizerSequence(object);
   if (type == "Split") return ParseSplit(object);
   if (type == "ByteLevel") return ParseByteLevel(object);
   if (type == "CharDelimiterSplit") return ParseCharDelimiter(object);

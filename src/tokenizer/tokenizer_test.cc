@@ -11,19 +11,6 @@
 namespace shoal::tokenizer {
 namespace {
 
-std::string Stream(const Tokenizer& tokenizer, const std::vector<int32_t>& ids, bool skip_special) {
-  StreamDecoder decoder(tokenizer, skip_special);
-  std::string text;
-  for (const int32_t id : ids) {
-    const std::string part = decoder.Push(id);
-    EXPECT_TRUE(IsValidUtf8(part));
-    text += part;
-  }
-  const std::string rest = decoder.Flush();
-  EXPECT_TRUE(IsValidUtf8(rest));
-  return text + rest;
-}
-
 class Vectors : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {

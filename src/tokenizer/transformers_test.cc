@@ -1,27 +1,13 @@
 // Random texts against @huggingface/transformers (tests/golden/tokenizers/transformers.json), and
 // there and back again.
-#include <charconv>
 #include <map>
 
 #include "base/random.h"
-#include "tokenizer/stream_decoder.h"
 #include "tokenizer/test_files.h"
 #include "tokenizer/unicode.h"
 
 namespace shoal::tokenizer {
 namespace {
-
-std::vector<int32_t> ParseIds(std::string_view text) {
-  std::vector<int32_t> ids;
-  while (!text.empty()) {
-    int32_t id = 0;
-    const char* const stop = std::from_chars(text.data(), text.data() + text.size(), id).ptr;
-    ids.push_back(id);
-    text.remove_prefix(static_cast<size_t>(stop - text.data()));
-    if (!text.empty()) text.remove_prefix(1);
-  }
-  return ids;
-}
 
 TEST(Transformers, GivesTheSameIdsAndTexts) {
   std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers;
@@ -41,7 +27,7 @@ TEST(Transformers, GivesTheSameIdsAndTexts) {
 }
 
 // Any text of assigned and unassigned characters but those that stand for spaces.
-std::string RandomText(Random& random) {
+std::string AnyText(Random& random) {
   std::string text;
   const uint64_t length = random.Below(60);
   for (uint64_t i = 0; i < length; ++i) {
@@ -60,7 +46,7 @@ TEST(RoundTrip, SentencePieceWithBytes) {
   ASSERT_NE(tokenizer, nullptr);
   Random random(17);
   for (int round = 0; round < 3000; ++round) {
-    const std::string text = RandomText(random);
+    const std::string text = AnyText(random);
     const std::vector<int32_t> ids = *tokenizer->Encode(text, true);
     EXPECT_EQ(tokenizer->Decode(ids, true), text);
   }
@@ -72,7 +58,7 @@ TEST(RoundTrip, NormalizedTextsStay) {
   ASSERT_NE(tokenizer, nullptr);
   Random random(18);
   for (int round = 0; round < 3000; ++round) {
-    const std::vector<int32_t> ids = *tokenizer->Encode(RandomText(random), true);
+    const std::vector<int32_t> ids = *tokenizer->Encode(AnyText(random), true);
     const std::string text = tokenizer->Decode(ids, false);
     EXPECT_EQ(tokenizer->Encode(text, true), ids) << text;
   }

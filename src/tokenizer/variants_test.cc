@@ -1,8 +1,5 @@
 // Every normalizer, pre-tokenizer, post-processor, decoder and option against Hugging Face's
 // answers (tests/golden/tokenizers/variants.json, written by generate_variants.mjs there).
-#include <charconv>
-
-#include "tokenizer/stream_decoder.h"
 #include "tokenizer/test_files.h"
 
 namespace shoal::tokenizer {
@@ -25,25 +22,6 @@ std::string Patched(boost::json::value file, const boost::json::object& patch) {
     }
   }
   return boost::json::serialize(file);
-}
-
-std::vector<int32_t> ParseIds(std::string_view text) {
-  std::vector<int32_t> ids;
-  while (!text.empty()) {
-    int32_t id = 0;
-    const char* const stop = std::from_chars(text.data(), text.data() + text.size(), id).ptr;
-    ids.push_back(id);
-    text.remove_prefix(static_cast<size_t>(stop - text.data()));
-    if (!text.empty()) text.remove_prefix(1);
-  }
-  return ids;
-}
-
-std::string Stream(const Tokenizer& tokenizer, const std::vector<int32_t>& ids, bool skip_special) {
-  StreamDecoder decoder(tokenizer, skip_special);
-  std::string text;
-  for (const int32_t id : ids) text += decoder.Push(id);
-  return text + decoder.Flush();
 }
 
 TEST(Variants, GiveTheReferencesIdsAndTexts) {

@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include "tokenizer/test_files.h"
@@ -14,18 +13,6 @@ namespace shoal::tokenizer {
 namespace {
 
 std::string Golden(const std::string& name) { return ReadTestFile("tokenizers/converted/" + name); }
-
-std::vector<int32_t> ParseIds(std::string_view text) {
-  std::vector<int32_t> ids;
-  while (!text.empty()) {
-    int32_t id = 0;
-    const char* const stop = std::from_chars(text.data(), text.data() + text.size(), id).ptr;
-    ids.push_back(id);
-    text.remove_prefix(static_cast<size_t>(stop - text.data()));
-    if (!text.empty()) text.remove_prefix(1);
-  }
-  return ids;
-}
 
 std::unique_ptr<Tokenizer> Make(const Result<std::string>& json) {
   EXPECT_TRUE(json) << json.error().ToString();

@@ -10,7 +10,7 @@ namespace shoal::tokenizer {
 
 namespace {
 
-constexpr std::string_view kFile = "tokenizer_config.json";
+constexpr std::string_view kConfigFile = "tokenizer_config.json";
 
 // "bos_token": a text, or an object with one.
 Result<std::optional<std::string>> TokenText(const model::JsonObject& config,
@@ -63,9 +63,9 @@ Status ReadAddedTokens(const model::JsonObject& config, TokenizerConfig& out) {
 Result<TokenizerConfig> ReadTokenizerConfig(std::string_view json) {
   TokenizerConfig out;
   if (json.empty()) return out;
-  ASSIGN_OR_RETURN(const boost::json::value value, model::ParseJson(json, kFile));
+  ASSIGN_OR_RETURN(const boost::json::value value, model::ParseJson(json, kConfigFile));
   ASSIGN_OR_RETURN(const model::JsonObject config,
-                   model::JsonObject::From(value, std::string(kFile)));
+                   model::JsonObject::From(value, std::string(kConfigFile)));
   ASSIGN_OR_RETURN(out.tokenizer_class, config.TextOr("tokenizer_class", ""));
   RETURN_IF_ERROR(ReadAddedTokens(config, out));
   ASSIGN_OR_RETURN(out.bos, TokenText(config, "bos_token"));

@@ -19,7 +19,7 @@ namespace shoal::tokenizer {
 namespace {
 
 constexpr size_t kMaxTokenBytes = 4096;
-constexpr size_t kMaxFileBytes = size_t{64} << 20;
+constexpr size_t kMaxTiktokenBytes = size_t{64} << 20;
 
 // Files that are known by their names: how they divide a text, and how tokens are called that the
 // configuration does not name, of which so many follow the file's.
@@ -129,9 +129,9 @@ std::span<const std::string_view> TokenizerModelFiles() { return kFiles; }
 
 Result<std::string> TokenizerJsonOf(std::string_view name, std::string_view content,
                                     std::string_view tokenizer_config_json) {
-  if (content.size() > kMaxFileBytes) {
+  if (content.size() > kMaxTiktokenBytes) {
     return Fail(Code::kResourceExhausted,
-                StrCat(name, ": ", content.size(), " bytes; at most ", kMaxFileBytes));
+                StrCat(name, ": ", content.size(), " bytes; at most ", kMaxTiktokenBytes));
   }
   ASSIGN_OR_RETURN(const TokenizerConfig config, ReadTokenizerConfig(tokenizer_config_json));
   if (name == "tokenizer.model" && IsSentencePiece(content)) {

@@ -127,7 +127,7 @@ Result<Value> CopyList(Runtime& runtime, const Value& self, const Arguments&) {
   return runtime.List(self.as_sequence().items);
 }
 
-Result<Value> Items(Runtime& runtime, const Value& self, const Arguments&) {
+Result<Value> ItemsOf(Runtime& runtime, const Value& self, const Arguments&) {
   Values pairs;
   for (const auto& [key, value] : self.as_dict().entries()) {
     ASSIGN_OR_RETURN(Value pair, runtime.Items(Sequence::Flavor::kTuple, {key, value}));
@@ -206,7 +206,7 @@ Result<Value> CopyDict(Runtime& runtime, const Value& self, const Arguments&) {
 
 const MethodTable& DictMethods() {
   static const MethodTable* const table = new MethodTable{
-      {"items", Items},   {"keys", Keys},        {"values", ValuesOf},
+      {"items", ItemsOf}, {"keys", Keys},        {"values", ValuesOf},
       {"get", Get},       {"pop", PopEntry},     {"update", Update},
       {"copy", CopyDict}, {"clear", ClearItems}, {"setdefault", SetDefault},
   };

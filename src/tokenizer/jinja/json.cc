@@ -11,6 +11,8 @@ namespace shoal::tokenizer::jinja {
 
 namespace {
 
+using Kind = Value::Kind;
+
 Result<Value> FromJsonAt(const boost::json::value& value, int depth);
 
 Result<Value> ListFromJson(const boost::json::array& list, int depth) {
@@ -60,7 +62,6 @@ class Writer {
   Writer(const JsonStyle& style, size_t max_bytes) : style_(style), max_bytes_(max_bytes) {}
 
   Status Write(const Value& value, int depth) {
-    using Kind = Value::Kind;
     if (depth > kMaxNesting || out_.size() > max_bytes_) {
       return Fail(Code::kResourceExhausted,
                   depth > kMaxNesting ? "a value that holds itself has no JSON"

@@ -10,6 +10,8 @@ namespace shoal::tokenizer::jinja {
 
 namespace {
 
+using Kind = Value::Kind;
+
 constexpr size_t kItemBytes = 32;
 constexpr size_t kContainerBytes = 64;
 constexpr size_t kBytesPerStep = 256;
@@ -141,7 +143,6 @@ Result<std::string> Bound::NeedString(size_t parameter) const {
 }
 
 Result<Values> TakeItems(Runtime& runtime, const Value& value) {
-  using Kind = Value::Kind;
   switch (value.kind()) {
     case Kind::kUndefined:
       return Values();

@@ -9,13 +9,14 @@ namespace shoal::tokenizer::jinja {
 
 namespace {
 
+using Kind = Value::Kind;
+
 std::unexpected<Error> TooDeep() {
   return Fail(Code::kResourceExhausted, StrCat("values nest deeper than ", kMaxNesting));
 }
 
 // A text that is the same for keys that are equal in Python (1, 1.0 and True are).
 std::optional<std::string> KeyText(const Value& key, int depth = 0) {
-  using Kind = Value::Kind;
   if (depth > kMaxNesting) return std::nullopt;
   switch (key.kind()) {
     case Kind::kNone:
@@ -204,7 +205,6 @@ class Comparison {
 };
 
 bool Comparison::Equal(const Value& a, const Value& b, int depth) {
-  using Kind = Value::Kind;
   if (depth > kMaxNesting || ++compared_ > kMaxCompared) return false;
   const std::optional<Integer> a_integer = a.ToInteger(), b_integer = b.ToInteger();
   if (a_integer && b_integer) return *a_integer == *b_integer;
@@ -240,7 +240,6 @@ bool Comparison::Equal(const Value& a, const Value& b, int depth) {
 }
 
 Result<bool> Comparison::Less(const Value& a, const Value& b, int depth) {
-  using Kind = Value::Kind;
   const std::optional<Integer> a_integer = a.ToInteger(), b_integer = b.ToInteger();
   if (a_integer && b_integer) return *a_integer < *b_integer;
   const std::optional<double> a_number = a.ToNumber(), b_number = b.ToNumber();

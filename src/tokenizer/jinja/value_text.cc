@@ -13,6 +13,8 @@ namespace shoal::tokenizer::jinja {
 
 namespace {
 
+using Kind = Value::Kind;
+
 constexpr size_t kMaxReprBytes = size_t{32} << 20;
 
 bool IsPrintable(char32_t c) {
@@ -106,7 +108,6 @@ Status AppendSequence(const Value& value, int depth, std::string& out) {
 }
 
 Status AppendRepr(const Value& value, int depth, std::string& out) {
-  using Kind = Value::Kind;
   if (depth > kMaxNesting) {
     return Fail(Code::kResourceExhausted, "a value that holds itself has no text");
   }
