@@ -11,7 +11,7 @@ using model::JsonObject;
 
 constexpr size_t kLineBytesMax = 4u << 20;
 constexpr size_t kAnswerBytesMax = 64u << 20;
-constexpr uint64_t kCountMax = uint64_t{1} << 32;
+constexpr uint64_t kTokensMax = uint64_t{1} << 32;
 constexpr int kStreamFailed = 500;
 constexpr std::string_view kData = "data:";
 
@@ -48,7 +48,7 @@ Status AnswerStream::AddEvent(std::string_view data) {
   if (event.Has("error")) return std::unexpected(RefusalOf(kStreamFailed, data));
   if (event.Has("usage")) {
     ASSIGN_OR_RETURN(const JsonObject usage, event.Object("usage"));
-    ASSIGN_OR_RETURN(completion_tokens_, usage.UintOr("completion_tokens", 0, 0, kCountMax));
+    ASSIGN_OR_RETURN(completion_tokens_, usage.UintOr("completion_tokens", 0, 0, kTokensMax));
   }
   ASSIGN_OR_RETURN(const auto choices, event.Objects("choices", 1));
   for (const JsonObject& choice : choices) {

@@ -17,7 +17,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr uint64_t kFileBytesMax = 64u << 20;
+constexpr uint64_t kSavedBytesMax = 64u << 20;
 constexpr size_t kMessagesMax = 4096;
 constexpr std::string_view kSettings[] = {"temperature", "top_p",      "top_k",
                                           "min_p",       "max_tokens", "seed"};
@@ -147,7 +147,7 @@ Status ChatSession::Save(const std::string& path) const {
 }
 
 Status ChatSession::Load(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, model::ReadFile(path, kFileBytesMax));
+  ASSIGN_OR_RETURN(const std::string text, model::ReadFile(path, kSavedBytesMax));
   ASSIGN_OR_RETURN(const json::value root, model::ParseJson(text, path));
   ASSIGN_OR_RETURN(const model::JsonObject object, model::JsonObject::From(root, path));
   ASSIGN_OR_RETURN(const auto list, object.Objects("messages", kMessagesMax));
@@ -155,7 +155,7 @@ Status ChatSession::Load(const std::string& path) {
   std::vector<Message> messages;
   for (const model::JsonObject& each : list) {
     ASSIGN_OR_RETURN(const std::string role, each.Text("role"));
-    ASSIGN_OR_RETURN(std::string content, each.Text("content", kFileBytesMax));
+    ASSIGN_OR_RETURN(std::string content, each.Text("content", kSavedBytesMax));
     if (role == "system" && messages.empty()) {
       system = std::move(content);
     } else if (role == "user" || role == "assistant") {

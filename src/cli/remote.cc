@@ -9,7 +9,7 @@ namespace shoal::cli {
 
 namespace {
 
-constexpr size_t kAnswerBytesMax = 16u << 20;
+constexpr size_t kReplyBytesMax = 16u << 20;
 constexpr size_t kMessageBytesMax = 500;
 constexpr std::chrono::seconds kIdle{15};
 
@@ -67,7 +67,7 @@ net::ClientRequest Remote::Request(std::string_view method, std::string_view pat
 Result<boost::json::value> Remote::Get(net::EventLoop& loop, std::string_view path) const {
   net::ClientRequest request = Request("GET", path);
   request.idle_timeout = kIdle;
-  auto response = net::Fetch(loop, std::move(request), kAnswerBytesMax);
+  auto response = net::Fetch(loop, std::move(request), kReplyBytesMax);
   if (!response) return FailWithContext(response.error(), url_);
   if (response->status != 200) {
     return FailWithContext(RefusalOf(response->status, response->body), url_);

@@ -31,7 +31,7 @@ bool HasSettings(const CLI::App& command) {
          std::end(kCommandsWithSettings);
 }
 
-constexpr size_t kFileBytesMax = 1u << 20;
+constexpr size_t kSettingsBytesMax = 1u << 20;
 
 // CLI11 lets a file win over the environment. Here the environment wins: what it sets is taken out
 // of what the file says.
@@ -40,10 +40,10 @@ class SettingsFile : public CLI::ConfigTOML {
   explicit SettingsFile(CLI::App& app) : app_(app) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& in) const override {
-    std::string text(kFileBytesMax + 1, '\0');
+    std::string text(kSettingsBytesMax + 1, '\0');
     in.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<size_t>(in.gcount()));
-    if (text.size() > kFileBytesMax) throw CLI::ConfigError("settings: the file is too large");
+    if (text.size() > kSettingsBytesMax) throw CLI::ConfigError("settings: the file is too large");
     auto settings = ParseSettings(text);
     if (!settings) throw CLI::ConfigError("settings, " + settings.error().detail);
     std::vector<CLI::ConfigItem> kept;
