@@ -28,7 +28,7 @@ struct BlockKernels {
 
 // Written out plainly; what the others are held against.
 const BlockKernels& ScalarBlockKernels();
-// All that this machine can run, the best one last; in WebAssembly, the one that is on most machines.
+// All that this machine can run, the best one last; in WebAssembly, the best on most machines.
 std::span<const BlockKernels* const> BlockKernelsHere();
 
 // `count` neighbouring outputs of a matrix, the first of them at the start of a tile.

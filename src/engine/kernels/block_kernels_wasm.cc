@@ -12,7 +12,8 @@ namespace shoal::engine {
 
 extern "C" {
 // Rows by vectors of four columns: out [rows][4 * vectors], rows `out_stride` bytes apart. `codes`
-// and `scales` are of the first column; `row` is the first row, others follow row_stride bytes apart.
+// and `scales` are of the first column; `row` is the first row, others follow row_stride bytes
+// apart.
 using Q4Rows = void(const uint8_t* codes, const uint16_t* scales, const void* row,
                     size_t row_stride, size_t blocks, size_t block_bytes, float* out,
                     size_t out_stride);
@@ -181,9 +182,8 @@ void Multiply(const BlockMatrix& weight, size_t tile, const BlockRows& rows, siz
 }
 
 #if defined(__wasm_relaxed_simd__)
-// One instruction on processors with AVX-VNNI or the dot products of ARMv8.2, where the other takes
-// two or four; and five where the other takes two on those without. What a browser makes of it shows
-// only by trying.
+// The first is one instruction on processors with AVX-VNNI or the dot products of ARMv8.2, where
+// the second takes two or four; on others five. What a browser makes of them shows only by trying.
 constexpr BlockKernels kKernels[] = {
     {"wasm_relaxed_dot_add", Multiply<ShoalQ4DotAdd1, ShoalQ4DotAdd2, 16, ShoalQ4DotAdd4>},
     {"wasm_relaxed_dot", Multiply<ShoalQ4Dot1, ShoalQ4Dot2, 16, ShoalQ4Dot4>},

@@ -67,7 +67,9 @@ void BlockRows::AssignRow(const float* x, size_t row, size_t k) {
     block.scale = QuantizeBlock(values, block.codes);
     int32_t sums[2] = {};
     for (size_t i = 0; i < kBlockValues; ++i) sums[i % 4 / 2] += block.codes[i];
-    for (size_t half = 0; half < 2; ++half) block.start[half] = static_cast<int16_t>(-8 * sums[half]);
+    for (size_t half = 0; half < 2; ++half) {
+      block.start[half] = static_cast<int16_t>(-8 * sums[half]);
+    }
     if constexpr (kWidens) {
       WideRowBlock& wide = wide_[row * blocks_ + b];
       for (size_t i = 0; i < kBlockValues; ++i) {

@@ -17,9 +17,9 @@ namespace shoal::engine {
 // One block: x [kBlockValues] to codes; its scale.
 float QuantizeBlock(const float* x, int8_t* codes);
 
-// A block of a row, with all that a kernel wants of it at one address. `start` is what takes the zero
-// of nibbles, 8, to where it belongs: -8 times the sums of codes, of the first two and of the last two
-// in every four.
+// A block of a row, with all that a kernel wants of it at one address. `start` is what takes the
+// zero of nibbles, 8, to where it belongs: -8 times the sums of codes, of the first two and of the
+// last two in every four.
 struct RowBlock {
   int8_t codes[kBlockValues];
   float scale;
@@ -28,7 +28,8 @@ struct RowBlock {
   int32_t whole_start() const { return start[0] + start[1]; }
 };
 
-// The same for kernels that multiply 16-bit numbers: every eight codes in the order 0 2 4 6 1 3 5 7.
+// The same for kernels that multiply 16-bit numbers: of every eight codes first those of even, then
+// those of odd places.
 struct WideRowBlock {
   int16_t codes[kBlockValues];
   float scale;

@@ -1,9 +1,10 @@
 // Products of 1, 2 or 4 rows with q4 weights, for WebAssembly; declared in block_kernels_wasm.cc.
 //
-// In assembly, because V8 keeps the order of the instructions that it is given and has fifteen vector
-// registers: of the same loop in C++ clang sorts the instructions so that sums are spilled in every
-// group of codes. Everything that is live fits into registers here, but for the sums of floats, which
-// rest on the stack while a block's codes are multiplied. docs/engine.md has the figures.
+// In assembly, because V8 keeps the order of the instructions that it is given and has fifteen
+// vector registers: of the same loop in C++ clang sorts the instructions so that sums are spilled
+// in every group of codes. Everything that is live fits into registers here, but for the sums of
+// floats, which rest on the stack while a block's codes are multiplied. docs/engine.md has the
+// figures.
 //
 // A block's groups of codes are unrolled: offsets are constants then, and V8 shares the addresses
 // that rows have in common.
@@ -84,8 +85,8 @@
 	set %(RAW + \vector)
 	.endm
 
-// The weights of one step, out of RAW. With relaxed SIMD bytes: the low nibbles, then the high ones.
-// Without it 16-bit numbers: one nibble of every pair of bytes.
+// The weights of one step, out of RAW. With relaxed SIMD bytes: the low nibbles, then the high
+// ones. Without it 16-bit numbers: one nibble of every pair of bytes.
 	.macro unpack vector, step
 	get %(RAW + \vector)
 	.if \step > 0
@@ -127,8 +128,8 @@
 	set %(SUMS + \row * 4 + \vector)
 	.endm
 
-// Weights of all vectors are taken out for a step, and every row's codes are loaded once: nothing but
-// one row's codes waits, so that four rows fit.
+// Weights of all vectors are taken out for a step, and every row's codes are loaded once: nothing
+// but one row's codes waits, so that four rows fit.
 	.macro multiply_by_step kind, rows, vectors, group
 	.irp v, \vectors
 	load_raw \group, \v
@@ -146,8 +147,8 @@
 	.endr
 	.endm
 
-// All rows' codes of the group wait, and vectors come one after the other: for few rows, and as many
-// vectors as a tile has.
+// All rows' codes of the group wait, and vectors come one after the other: for few rows, and as
+// many vectors as a tile has.
 	.macro multiply_by_vector kind, rows, vectors, group
 	.irp s, STEP_LIST
 	.irp r, \rows
@@ -180,8 +181,8 @@
 	.endr
 	.endm
 
-// Finite f16 to floats: exponent and mantissa move to their places, which leaves the exponent 112 too
-// small; a product with 2^112 is exact.
+// Finite f16 to floats: exponent and mantissa move to their places, which leaves the exponent 112
+// too small; a product with 2^112 is exact.
 	.macro widen_scales vector
 	get W_SCALES
 	load_scales %(\vector * 8)

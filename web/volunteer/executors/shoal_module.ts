@@ -49,7 +49,7 @@ const initialPages = 256;
 const maximumPages = 65_536;
 const stackBytes = 256 * 1024;
 
-// How long kernels are tried, even if the clock stands still, and how often between two looks at it.
+// How long kernels are tried, even if the clock stands still; how often between two looks at it.
 const trialMs = 100;
 const trialRounds = 500;
 const trialTimes = 100;
@@ -150,8 +150,8 @@ export class EngineModule {
     for (const thread of this.#threads.splice(0)) thread.terminate();
   }
 
-  // Of the kernels that are right in this browser, the fastest by `now` (milliseconds). They differ in
-  // nothing else.
+  // Of the kernels that are right in this browser, the fastest by `now` (milliseconds). They differ
+  // in nothing else.
   fastestKernels(now: () => number): number {
     const { shoal_kernels: count, shoal_kernels_try: run } = this.#exports;
     const right = Array.from({ length: count() }, (_, kernels) => kernels).filter(
