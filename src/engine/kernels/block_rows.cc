@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 namespace shoal::engine {
@@ -19,11 +20,16 @@ constexpr bool kWidens = false;
 }  // namespace
 
 float QuantizeBlock(const float* x, int8_t* codes) {
-  float largest = 0;
-  for (size_t i = 0; i < kBlockValues; ++i) {
-    const float magnitude = x[i] < 0 ? -x[i] : x[i];
-    largest = magnitude > largest ? magnitude : largest;
+  // In lanes, which compilers make vectors of: the largest of floats is the same in any order.
+  float lanes[8] = {};
+  for (size_t i = 0; i < kBlockValues; i += 8) {
+    for (size_t lane = 0; lane < 8; ++lane) {
+      const float magnitude = std::fabs(x[i + lane]);
+      lanes[lane] = magnitude > lanes[lane] ? magnitude : lanes[lane];
+    }
   }
+  float largest = 0;
+  for (const float lane : lanes) largest = lane > largest ? lane : largest;
   if (!(largest >= kSmallest)) {
     std::memset(codes, 0, kBlockValues);
     return 0;
