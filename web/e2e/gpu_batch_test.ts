@@ -85,7 +85,12 @@ async function load(family: string, end?: number): Promise<{ vocab: number; bloc
   cpSync(described.folder, `${folder}/${family}`, { recursive: true });
   const { first, last, hidden, vocab, positions, kv, graph, weights } = described;
   const shape = { first, last, hidden, vocab, positions, kv, maxRows: 8 };
-  await call("load", shape, family, graph, weights.map(({ location }) => location));
+  const files = weights.map(({ location }) => location);
+  const runs = await call("load", shape, family, graph, files);
+  // Of what holds the kernels, of the first of several layers by itself, and of the whole.
+  expect(runs.length).toBe(kv.length > 1 ? 3 : 2);
+  expect(runs[0]).toBe(0);
+  for (const count of runs.slice(1)) expect(count).toBe(runs.at(-1));
   return { vocab, block: kv[0]!.block };
 }
 

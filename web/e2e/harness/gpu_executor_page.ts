@@ -18,8 +18,9 @@ interface Ort {
 }
 
 export interface GpuExecutorPage {
-  // Files of the stage lie in `folder` of the server. The count of runs begins after it.
-  load(stage: Stage, folder: string, graph: string, weights: string[]): Promise<void>;
+  // Files of the stage lie in `folder` of the server. How often each of the sessions that this made
+  // has run; the count of runs begins after it.
+  load(stage: Stage, folder: string, graph: string, weights: string[]): Promise<number[]>;
   open(kv: number, capacity: number): Promise<void>;
   // Tokens in, each group's output out; rejects if one fails.
   run(groups: RowGroup[], tokens: number[]): Promise<number[][]>;
@@ -30,6 +31,7 @@ export interface GpuExecutorPage {
 }
 
 let runs = 0;
+let sessionRuns: number[] = [];
 let executor: OrtWebgpuExecutor | undefined;
 
 async function start(): Promise<OrtWebgpuExecutor> {
@@ -53,8 +55,10 @@ async function start(): Promise<OrtWebgpuExecutor> {
         extra: { session: { disable_cpu_ep_fallback: "1" } },
       });
       const run = session.run.bind(session) as (...given: unknown[]) => Promise<never>;
+      const index = sessionRuns.push(0) - 1;
       session.run = (...given: unknown[]) => {
         ++runs;
+        ++sessionRuns[index]!;
         return run(...given);
       };
       return session;
@@ -78,8 +82,10 @@ const page: GpuExecutorPage = {
       graph: await fetchBlob(`${folder}/${graph}`),
       weights: new Map(await Promise.all(blobs)),
     };
+    sessionRuns = [];
     await executor.load(stage, files);
     runs = 0;
+    return [...sessionRuns];
   },
   open: async (kv, capacity) => await executor!.open(kv, capacity),
   run: async (groups, tokens) => {

@@ -7,7 +7,7 @@ import { ShoalError, type KvSlot } from "../../core/index.ts";
 import type { KvPart } from "../executor.ts";
 
 // GPUBufferUsage and GPUMapMode of the WebGPU specification.
-const usage = { mapRead: 0x01, copySource: 0x04, copyTarget: 0x08, storage: 0x80 };
+export const usage = { mapRead: 0x01, copySource: 0x04, copyTarget: 0x08, storage: 0x80 };
 const mapModeRead = 1;
 
 // What the caches hold; the graph says.

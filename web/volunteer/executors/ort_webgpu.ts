@@ -18,9 +18,10 @@ import type {
   StageFiles,
 } from "../executor.ts";
 import { copyByParts } from "../kv_moves.ts";
-import { bytesOfPlace, capacityTier, GpuKv, KvBuffers, type KvShape } from "./gpu_kv.ts";
+import { bytesOfPlace, capacityTier, GpuKv, KvBuffers, usage, type KvShape } from "./gpu_kv.ts";
 import { GpuHead, type GroupOutput } from "./gpu_head.ts";
 import { GpuTables, type GpuTable } from "./gpu_tables.ts";
+import { cutGraph, oneNode } from "./cut_graph.ts";
 import {
   batchOf,
   checkGraph,
@@ -29,8 +30,10 @@ import {
   pickFeeds,
   rowFeeds,
   takeOutput,
+  type Feeds,
   type RowBatch,
 } from "./ort_graph.ts";
+import { widenConstants } from "./wide_constants.ts";
 
 export interface GpuRuntime {
   device: GPUDevice;
@@ -60,6 +63,8 @@ interface Loaded {
   batches: boolean;
   // Where the stage ends in logits.
   head: GpuHead | undefined;
+  // Weights that are inputs of the graph.
+  constants: Feeds;
 }
 
 type Rows = Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
@@ -82,32 +87,77 @@ export class OrtWebgpuExecutor implements Executor {
 
   async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
     await this.unload();
-    const presents = stage.kv.flatMap(({ block }) =>
-      ["key", "value"].map((part) => `present.${block}.${part}`),
-    );
-    const session = await this.#runtime.createSession(files, [...presents, "logits"]);
+    // Kernels stay compiled while a session lives.
+    const holder = await this.#runtime.createSession(oneNode(), []);
+    try {
+      await this.#compileFirstLayer(stage, files).catch((thrown: unknown) => {
+        // Of the instance, which is then in an unknown state.
+        if (thrown instanceof WebAssembly.RuntimeError) throw thrown;
+      });
+      this.#loaded = await this.#build(stage, files);
+    } finally {
+      await holder.release();
+    }
+    const { hasHead } = this.#loaded;
+    return { hasHead, picksLargest: hasHead };
+  }
+
+  async #build(stage: Stage, files: StageFiles): Promise<Loaded> {
+    const session = await this.#runtime.createSession(files, [...presentsOf(stage.kv), "logits"]);
     try {
       const hasHead = session.outputNames.includes("logits");
       checkGraph(stage, session, hasHead);
-      const kv = { slots: stage.kv, type: kvType(session) };
-      const loaded: Loaded = {
-        stage,
-        session,
-        hasHead,
-        kv,
-        caches: new Map(),
-        tables: this.#newTables(kv),
-        batches: false,
-        head: hasHead ? new GpuHead(this.#runtime.device, stage.vocab) : undefined,
-      };
+      const loaded = this.#newLoaded(stage, session, hasHead);
       await this.#warmUp(loaded);
       loaded.batches = await this.#tryBatch(loaded);
-      this.#loaded = loaded;
-      return { hasHead, picksLargest: hasHead };
+      return loaded;
     } catch (thrown) {
       await session.release();
       throw thrown;
     }
+  }
+
+  // Has the kernels of all layers compiled by the first one: compilers take memory for a moment, and
+  // the stage is not there yet. Where that fails, they are compiled when the stage is.
+  async #compileFirstLayer(stage: Stage, { graph }: StageFiles): Promise<void> {
+    const [slot] = stage.kv;
+    if (slot === undefined || stage.kv.length < 2) return;
+    const { block } = slot;
+    const model = widenConstants(new Uint8Array(await graph.arrayBuffer()));
+    const presents = presentsOf([slot]);
+    const piece = cutGraph(model, [`hidden.${block}`], [`hidden.${block + 1}`, ...presents]);
+    if (piece === undefined) return;
+    const [inputs, outputs] = [piece.given, piece.taken.slice(0, 1)].map((names) =>
+      names.map((name) => ({ name, width: stage.hidden })),
+    );
+    const layer = { ...stage, kv: [slot], inputs: inputs!, outputs: outputs! };
+    const { device, Tensor: TensorType } = this.#runtime;
+    // What they compute does not matter.
+    const size = Math.max(...piece.constants.map(({ bytes }) => bytes), 16);
+    const zeros = device.createBuffer({ size: Math.ceil(size / 16) * 16, usage: usage.storage });
+    const files = { graph: new Blob([piece.model]), weights: new Map<string, Blob>() };
+    const session = await this.#runtime.createSession(files, presents);
+    try {
+      const loaded = this.#newLoaded(layer, session, false);
+      for (const { name, type, dims } of piece.constants) {
+        const dataType = type as Tensor.GpuBufferDataTypes;
+        loaded.constants[name] = TensorType.fromGpuBuffer(zeros, { dataType, dims });
+      }
+      await this.#warmUp(loaded);
+      await this.#tryBatch(loaded);
+    } finally {
+      await session.release();
+      zeros.destroy();
+    }
+  }
+
+  #newLoaded(stage: Stage, session: InferenceSession, hasHead: boolean): Loaded {
+    const kv = { slots: stage.kv, type: kvType(session) };
+    return {
+      ...{ stage, session, hasHead, kv, caches: new Map(), tables: this.#newTables(kv) },
+      ...{ batches: false, constants: {} },
+      head: hasHead ? new GpuHead(this.#runtime.device, stage.vocab) : undefined,
+    };
   }
 
   async unload(): Promise<void> {
@@ -341,17 +391,21 @@ export class OrtWebgpuExecutor implements Executor {
   }
 
   async #runBatch(
-    { stage, session, hasHead }: Loaded,
+    { stage, session, hasHead, constants }: Loaded,
     buffers: KvBuffers,
     batch: RowBatch,
     input: Rows,
   ): Promise<InferenceSession.ReturnType> {
     const rows = rowFeeds(this.#runtime.Tensor, stage, batch, input);
-    const feeds = { ...rows, ...buffers.tensors("past") };
+    const feeds = { ...constants, ...rows, ...buffers.tensors("past") };
     const read = outputsOf(stage, hasHead).map(({ name }) => [name, null] as const);
     const fetches = { ...Object.fromEntries(read), ...buffers.tensors("present") };
     return await session.run(pickFeeds(session, feeds), fetches);
   }
+}
+
+function presentsOf(kv: Stage["kv"]): string[] {
+  return kv.flatMap(({ block }) => ["key", "value"].map((part) => `present.${block}.${part}`));
 }
 
 function isNear(result: GroupResult, expected: Float32Array, tolerance: number): boolean {

@@ -32,7 +32,7 @@ interface Ort {
 const hasJspi = "Suspending" in WebAssembly;
 
 // Of weights on their way to the GPU, which each take their bytes once more until they are there.
-const uploadBytesMax = 32 * 1024 * 1024;
+const uploadBytesMax = 16 * 1024 * 1024;
 
 let executor: Promise<OrtWebgpuExecutor> | undefined;
 

@@ -2,17 +2,8 @@
 // in its heap besides. Of a graph that computes in float32 these are the float16 scales, and
 // matrices stored so: here they become float32 initialisers, to be streamed like the others.
 
-import { ShoalError } from "../../core/index.ts";
+import { inEntry, inGraph, inModel, inTensor, readNode, rewrite, types } from "./onnx_file.ts";
 import { concat, field, fieldsOf, numberField, text, type Field } from "./protobuf.ts";
-
-// Fields of the messages of ONNX's onnx.proto, and what they may say.
-const inModel = { graph: 7 };
-const inGraph = { node: 1, initializer: 5 };
-const inNode = { input: 1, output: 2, op: 4, attribute: 5 };
-const inAttribute = { name: 1, integer: 3 };
-const inTensor = { type: 2, name: 8, external: 13 };
-const inEntry = { key: 1, value: 2 };
-const types = { float32: 1, float16: 10 };
 
 // Under what name the float32 form of a file of weights is looked for (WideBlob).
 export function wideLocation(location: string): string {
@@ -47,21 +38,6 @@ function widenGraph(parts: Field[]): Uint8Array<ArrayBuffer> {
     return { ...part, whole: field(inGraph.initializer, widenTensor(part.bytes, cast.output)) };
   });
   return concat(kept.filter((part) => !gone.has(part)).map(({ whole }) => whole));
-}
-
-function readNode(node: Uint8Array) {
-  const found = { inputs: [] as string[], outputs: [] as string[], op: "", to: 0 };
-  for (const part of fieldsOf(node)) {
-    if (part.number === inNode.input) found.inputs.push(text(part.bytes));
-    if (part.number === inNode.output) found.outputs.push(text(part.bytes));
-    if (part.number === inNode.op) found.op = text(part.bytes);
-    if (part.number !== inNode.attribute) continue;
-    const attribute = [...fieldsOf(part.bytes)];
-    const name = attribute.find(({ number }) => number === inAttribute.name);
-    const value = attribute.find(({ number }) => number === inAttribute.integer);
-    if (name && value && text(name.bytes) === "to") found.to = value.value;
-  }
-  return found;
 }
 
 function readTensor(tensor: Uint8Array) {
@@ -103,18 +79,3 @@ function widenEntry(entry: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 const utf8 = new TextEncoder();
-
-// `message` with its fields of this number replaced.
-function rewrite(
-  message: Uint8Array,
-  number: number,
-  change: (bytes: Uint8Array) => Uint8Array,
-): Uint8Array<ArrayBuffer> {
-  const parts = [...fieldsOf(message)];
-  if (!parts.some((part) => part.number === number)) {
-    throw new ShoalError("invalid_argument", "a graph that is none");
-  }
-  return concat(
-    parts.map((part) => (part.number === number ? field(number, change(part.bytes)) : part.whole)),
-  );
-}
