@@ -31,10 +31,10 @@ export interface Piece {
   taken: string[];
 }
 
-// Of `model` what computes the values `to` from the values `from`; what it needs besides are inputs,
-// external data among them. undefined where nothing computes one of `to`, or where external data are
-// of a type that no input of ours has. Values inside of the graph, which are of the type of its KV
-// caches, are given and taken as float32.
+// Of `model` what computes the values `to` from the values `from`; what it needs besides are
+// inputs, external data among them. undefined where nothing computes one of `to`, or where external
+// data are of a type that no input of ours has. Values inside of the graph, which are of the type
+// of its KV caches, are given and taken as float32.
 export function cutGraph(
   model: Uint8Array,
   from: readonly string[],
@@ -106,7 +106,8 @@ function cutParts(parts: Field[], from: readonly string[], to: readonly string[]
     after.push(field(inGraph.output, valueInfo(outer, types.float32)));
     return outer;
   });
-  return { parts: [...before, ...kept.map(({ whole }) => whole), ...after], constants, given, taken };
+  const all = [...before, ...kept.map(({ whole }) => whole), ...after];
+  return { parts: all, constants, given, taken };
 }
 
 // The nodes between, and the names of all that they read.

@@ -36,7 +36,8 @@ describe("cutGraph", () => {
       for (const { name, type, dims, bytes } of piece.constants) {
         expect(type).toBe("float32");
         expect(bytes).toBe(4 * dims.reduce((product, dim) => product * dim, 1));
-        feeds[name] = new ort.Tensor(type, floats(externalBytes(model, weights, name, bytes)), dims);
+        const data = floats(externalBytes(model, weights, name, bytes));
+        feeds[name] = new ort.Tensor(type, data, dims);
       }
       const inputs = session.inputNames.map((name) => [name, feeds[name]!] as const);
       expect(new Set(session.inputNames)).toEqual(new Set(Object.keys(feeds)));

@@ -117,8 +117,8 @@ export class OrtWebgpuExecutor implements Executor {
     }
   }
 
-  // Has the kernels of all layers compiled by the first one: compilers take memory for a moment, and
-  // the stage is not there yet. Where that fails, they are compiled when the stage is.
+  // Has the kernels of all layers compiled by the first one: compilers take memory for a moment,
+  // and the stage is not there yet. Where that fails, they are compiled when the stage is.
   async #compileFirstLayer(stage: Stage, { graph }: StageFiles): Promise<void> {
     const [slot] = stage.kv;
     if (slot === undefined || stage.kv.length < 2) return;
