@@ -50,7 +50,7 @@ const maximumPages = 65_536;
 const stackBytes = 256 * 1024;
 
 // How long kernels are tried, even if the clock stands still; how often between two looks at it.
-const trialMs = 100;
+const trialMs = 50;
 const trialRounds = 500;
 const trialTimes = 100;
 
