@@ -88,7 +88,7 @@ TEST(Tidy, EveryFolderOfSourceIsARoomOfTheList) {
 }
 
 TEST(Tidy, FilesAreShortAndNarrow) {
-  std::vector<fs::path> files = Files(kRoot / "src", {".h", ".cc"});
+  std::vector<fs::path> files = Files(kRoot / "src", {".h", ".cc", ".inc", ".S"});
   for (const char* folder : {"web", "tests", "scripts", "bench", "tools"}) {
     const auto more = Files(kRoot / folder, {".h", ".cc", ".ts", ".mjs", ".css", ".py"});
     files.insert(files.end(), more.begin(), more.end());

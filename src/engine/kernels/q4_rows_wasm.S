@@ -13,7 +13,6 @@
 #define ROW_BYTES 40  // sizeof(RowBlock).
 #define ROW_SCALE 32
 #define ROW_START 36
-#define STEP_BYTES 4
 #define STEPS 2
 #define STEP_LIST 0, 1
 #define NIBBLE_MASK 0x0f0f0f0f
@@ -21,13 +20,13 @@
 #define ROW_BYTES 72  // sizeof(WideRowBlock).
 #define ROW_SCALE 64
 #define ROW_START 68
-#define STEP_BYTES 4
 #define STEPS 4
 #define STEP_LIST 0, 1, 2, 3
 #define NIBBLE_MASK 0x000f000f
 #endif
 #define V128_X4 v128, v128, v128, v128
 #define V128_X16 V128_X4, V128_X4, V128_X4, V128_X4
+#define STEP_BYTES 4           // Of a row's codes.
 #define GROUP_BYTES 64       // kTileColumns * 4.
 #define BLOCK_SCALES_BYTES 32  // kTileColumns f16.
 
@@ -112,18 +111,17 @@
 	get %(WEIGHTS + \vector)
 	get %(SUMS + \row * 4 + \vector)
 	i32x4.relaxed_dot_i8x16_i7x16_add_s
-	.elseif \kind == 1
-	get %(SUMS + \row * 4 + \vector)
-	get %(CODES + \place)
-	get %(WEIGHTS + \vector)
-	i16x8.relaxed_dot_i8x16_i7x16_s
-	i16x8.add
 	.else
 	get %(SUMS + \row * 4 + \vector)
 	get %(CODES + \place)
 	get %(WEIGHTS + \vector)
+	.if \kind == 1
+	i16x8.relaxed_dot_i8x16_i7x16_s
+	i16x8.add
+	.else
 	i32x4.dot_i16x8_s
 	i32x4.add
+	.endif
 	.endif
 	set %(SUMS + \row * 4 + \vector)
 	.endm
