@@ -131,12 +131,12 @@ export class OrtWebgpuExecutor implements Executor {
       names.map((name) => ({ name, width: stage.hidden })),
     );
     const layer = { ...stage, kv: [slot], inputs: inputs!, outputs: outputs! };
+    const files = { graph: new Blob([piece.model]), weights: new Map<string, Blob>() };
+    const session = await this.#runtime.createSession(files, presents);
     const { device, Tensor: TensorType } = this.#runtime;
     // What they compute does not matter.
     const size = Math.max(...piece.constants.map(({ bytes }) => bytes), 16);
     const zeros = device.createBuffer({ size: Math.ceil(size / 16) * 16, usage: usage.storage });
-    const files = { graph: new Blob([piece.model]), weights: new Map<string, Blob>() };
-    const session = await this.#runtime.createSession(files, presents);
     try {
       const loaded = this.#newLoaded(layer, session, false);
       for (const { name, type, dims } of piece.constants) {
