@@ -5,7 +5,7 @@ import OpenAI from "openai";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { Coordinator } from "./harness/coordinator.ts";
-import { storyteller } from "./harness/paths.ts";
+import { storytellerSmall } from "./harness/paths.ts";
 import { pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
 
@@ -22,7 +22,7 @@ const schema = {
 };
 
 const params: OpenAI.ChatCompletionCreateParamsNonStreaming = {
-  model: "storyteller",
+  model: "storyteller-7m",
   messages: [{ role: "user", content: "Tell me a story about a dragon." }],
   response_format: { type: "json_schema", json_schema: { name: "hero", strict: true, schema } },
   max_tokens: 200,
@@ -33,7 +33,7 @@ let client: OpenAI;
 const tabs: Tab[] = [];
 
 beforeAll(async () => {
-  coordinator = await Coordinator.start(await pack("storyteller", storyteller));
+  coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall));
   client = coordinator.client;
   tabs.push(await Tab.lend(coordinator.url));
   await coordinator.untilReady();

@@ -5,14 +5,14 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { chunkBytes } from "../volunteer/blobs.ts";
 import { testCore } from "../volunteer/testing/frames.ts";
 import { FakeCoordinator } from "./harness/fake_coordinator.ts";
-import { storyteller } from "./harness/paths.ts";
+import { storytellerSmall } from "./harness/paths.ts";
 import { pack, stage, type StageFolder } from "./harness/shoal.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 import { until } from "./harness/wait.ts";
 
 const bigBytes = 2 * chunkBytes + 100_000;
@@ -20,10 +20,10 @@ const bigBytes = 2 * chunkBytes + 100_000;
 let coordinator: FakeCoordinator;
 let folder: StageFolder;
 let context: BrowserContext;
-const browser = openBrowser();
+const browser = sharedBrowser();
 
 beforeAll(async () => {
-  folder = await stage(await pack("storyteller", storyteller), 1, 3);
+  folder = await stage(await pack("storyteller-7m", storytellerSmall), 1, 2);
   const location = "big.bin";
   writeFileSync(`${folder.folder}/${location}`, randomBytes(bigBytes));
   folder.weights.push({ location, bytes: bigBytes, generated: false });
@@ -38,8 +38,6 @@ afterEach(async () => {
   await context.close();
   await coordinator.stop();
 });
-
-afterAll(async () => await (await browser).close());
 
 let visits = 0;
 
@@ -115,12 +113,11 @@ describe("without a file system of the origin", () => {
   const flag = "--disable-blink-features=FileSystemAccessOriginPrivate";
   let other: Browser;
 
-  beforeAll(async () => void (other = await openBrowser([flag])));
+  beforeAll(async () => void (other = await sharedBrowser([flag])));
   beforeEach(async () => {
     await context.close();
     context = await other.newContext();
   });
-  afterAll(async () => await other.close());
 
   // In the page as in the Workers.
   async function inPage<T>(ask: () => Promise<T>): Promise<T> {

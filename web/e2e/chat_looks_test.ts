@@ -6,7 +6,7 @@ import { afterAll, beforeAll, it } from "vitest";
 import { lookAt } from "./harness/looks.ts";
 import { inPieces, PageServer } from "./harness/page_server.ts";
 import { readyStatus, swarmStatus } from "./harness/statuses.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 
 const rich = `Here is how a **stage** runs, with $y = W x$ for every layer:
 
@@ -35,11 +35,10 @@ let browser: Browser;
 
 beforeAll(async () => {
   server = await PageServer.start();
-  browser = await openBrowser();
+  browser = await sharedBrowser();
 });
 
 afterAll(async () => {
-  await browser.close();
   await server.stop();
 });
 

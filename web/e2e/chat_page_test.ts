@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 
 import { inPieces, PageServer } from "./harness/page_server.ts";
 import { readyStatus } from "./harness/statuses.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 
 let server: PageServer;
 let browser: Browser;
@@ -17,11 +17,10 @@ const errors: string[] = [];
 beforeAll(async () => {
   server = await PageServer.start();
   server.status = readyStatus;
-  browser = await openBrowser();
+  browser = await sharedBrowser();
 });
 
 afterAll(async () => {
-  await browser.close();
   await server.stop();
 });
 

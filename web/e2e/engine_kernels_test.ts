@@ -5,7 +5,7 @@ import type { Browser, Page } from "playwright-core";
 
 import { PageServer } from "./harness/page_server.ts";
 import { root } from "./harness/paths.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 
 let server: PageServer;
 let browser: Browser;
@@ -13,14 +13,13 @@ let page: Page;
 
 beforeAll(async () => {
   server = await PageServer.start(`${root}web/core`);
-  browser = await openBrowser([]);
+  browser = await sharedBrowser([]);
   page = await browser.newPage();
   // Any page of that origin.
   await page.goto(`${server.url}/copy_wasm.mjs`);
 });
 
 afterAll(async () => {
-  await browser?.close();
   await server?.stop();
 });
 

@@ -10,7 +10,7 @@ import type { GpuExecutorPage } from "./harness/gpu_executor_page.ts";
 import { PageServer } from "./harness/page_server.ts";
 import { golden, root, scratch } from "./harness/paths.ts";
 import { blockCount, pack, stage } from "./harness/shoal.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 
 const folder = `${scratch}/gpu-batch`;
 const full = process.env["SHOAL_TESTS"] === "full";
@@ -49,7 +49,7 @@ beforeAll(async () => {
   });
   writeFileSync(`${folder}/index.html`, '<script type="module" src="page.js"></script>');
   server = await PageServer.start(folder);
-  browser = await openBrowser(["--enable-unsafe-webgpu"]);
+  browser = await sharedBrowser(["--enable-unsafe-webgpu"]);
   page = await browser.newPage();
   page.on("pageerror", ({ message }) => errors.push(message));
   await page.goto(server.url);
@@ -59,7 +59,6 @@ beforeAll(async () => {
 afterEach(() => expect(errors).toEqual([]));
 
 afterAll(async () => {
-  await browser?.close();
   await server?.stop();
 });
 

@@ -8,7 +8,7 @@ import type { Browser, Page } from "playwright-core";
 import type { PickLargest } from "./harness/gpu_modules.ts";
 import { PageServer } from "./harness/page_server.ts";
 import { root } from "./harness/paths.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 
 let server: PageServer;
 let browser: Browser;
@@ -25,7 +25,7 @@ beforeAll(async () => {
   const [output] = [built].flat();
   if (output === undefined || !("output" in output)) throw new Error("nothing was built");
   server = await PageServer.start();
-  browser = await openBrowser(["--enable-unsafe-webgpu"]);
+  browser = await sharedBrowser(["--enable-unsafe-webgpu"]);
   page = await browser.newPage();
   page.on("pageerror", ({ message }) => errors.push(message));
   await page.goto(server.url);
@@ -36,7 +36,6 @@ beforeAll(async () => {
 afterEach(() => expect(errors).toEqual([]));
 
 afterAll(async () => {
-  await browser?.close();
   await server?.stop();
 });
 

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { completeIds } from "./harness/ask.ts";
 import { Coordinator } from "./harness/coordinator.ts";
-import { storyteller } from "./harness/paths.ts";
+import { storytellerSmall } from "./harness/paths.ts";
 import { RealWindow, type RealTab } from "./harness/real_window.ts";
-import { certainSteps, prompts } from "./harness/reference.ts";
+import { certainSteps, smallPrompts as prompts } from "./harness/reference.ts";
 import { pack } from "./harness/shoal.ts";
 import { until } from "./harness/wait.ts";
 
@@ -21,7 +21,7 @@ let window: RealWindow;
 let lent: RealTab;
 
 beforeAll(async () => {
-  coordinator = await Coordinator.start(await pack("storyteller", storyteller));
+  coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall));
   window = await RealWindow.open();
   lent = await window.tab(`${coordinator.url}/lend?auto=1`);
   await coordinator.untilReady();

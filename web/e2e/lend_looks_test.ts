@@ -9,7 +9,7 @@ import { PageServer } from "./harness/page_server.ts";
 import { storytellerSmall } from "./harness/paths.ts";
 import { pack } from "./harness/shoal.ts";
 import { swarmStatus } from "./harness/statuses.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 
 let server: PageServer;
 let coordinator: Coordinator;
@@ -18,11 +18,10 @@ let browser: Browser;
 beforeAll(async () => {
   server = await PageServer.start();
   coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall));
-  browser = await openBrowser();
+  browser = await sharedBrowser();
 });
 
 afterAll(async () => {
-  await browser.close();
   await server.stop();
   await coordinator.stop();
 });

@@ -9,9 +9,11 @@ import { Coordinator, type Status } from "./harness/coordinator.ts";
 import { storytellerSmall } from "./harness/paths.ts";
 import { certainSteps, smallPrompts } from "./harness/reference.ts";
 import { pack } from "./harness/shoal.ts";
-import { closeAll, Tab } from "./harness/tabs.ts";
+import { closeAll, Tab, usualExecutor } from "./harness/tabs.ts";
 
 const mb = 1024 * 1024;
+// Measuring what computes fastest here takes three seconds, and is tested once.
+const lend = `/lend?executor=${usualExecutor}`;
 
 // What the status tells of the answers under way.
 interface Routes {
@@ -50,7 +52,7 @@ async function start(page: Page): Promise<void> {
 const volunteers = async () => (await coordinator.status()).volunteers.length;
 
 it("pauses, goes on and leaves, and others hear of it", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   await start(page);
   await tab.untilState("ready");
@@ -71,7 +73,7 @@ it("pauses, goes on and leaves, and others hear of it", async () => {
 });
 
 it("computes on half of the cores unless its owner says otherwise", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   const threads = async () => (await coordinator.status()).volunteers.map((one) => one.threads);
   await page.addInitScript(() => {
@@ -93,7 +95,7 @@ it("computes on half of the cores unless its owner says otherwise", async () => 
 });
 
 it("leaves in the middle of an answer, which others finish unchanged", async () => {
-  const both = [await open("/lend?auto=1"), await open("/lend?auto=1")];
+  const both = [await open(`${lend}&auto=1`), await open(`${lend}&auto=1`)];
   const areReady = (status: Status): boolean =>
     status.volunteers.filter(({ state }) => state === "ready").length === both.length;
   await coordinator.untilStatus("two that can answer", areReady);
@@ -122,7 +124,7 @@ it("leaves in the middle of an answer, which others finish unchanged", async () 
 });
 
 it("uses half of the time when told so", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   await page.getByTestId("lend-share").fill("50");
   await start(page);
@@ -172,7 +174,7 @@ it("says what it computes with, and what that was chosen from", async () => {
 });
 
 it("stops downloads at the data of a day", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   let fetched = 0;
   page.context().on("response", (response) => {
@@ -198,7 +200,7 @@ it("stops downloads at the data of a day", async () => {
 });
 
 it("rests while it is hidden, if told so", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   const hide = (hidden: boolean): Promise<void> =>
     page.evaluate((now) => {
@@ -221,7 +223,7 @@ it("rests while it is hidden, if told so", async () => {
 });
 
 it("keeps to its hours", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   const clock = (inMinutes: number): string => {
     const time = new Date(Date.now() + inMinutes * 60_000);
@@ -238,7 +240,7 @@ it("keeps to its hours", async () => {
 });
 
 it("finds its pieces here the next time, and clears them", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   const lendAndLeave = async (): Promise<string> => {
     await page.getByTestId("lend-start").click();
@@ -261,7 +263,7 @@ it("finds its pieces here the next time, and clears them", async () => {
 });
 
 it("can be used with the keyboard alone", async () => {
-  const tab = await open("/lend");
+  const tab = await open(lend);
   const { page } = tab;
   const focused = () => page.evaluate(() => document.activeElement?.id ?? "");
   const tabTo = async (id: string): Promise<void> => {

@@ -8,7 +8,9 @@ import { Coordinator } from "./harness/coordinator.ts";
 import { storytellerSmall } from "./harness/paths.ts";
 import { Proxy } from "./harness/proxy.ts";
 import { pack } from "./harness/shoal.ts";
-import { closeAll, Tab } from "./harness/tabs.ts";
+import { closeAll, Tab, usualExecutor } from "./harness/tabs.ts";
+
+const lend = `/lend?executor=${usualExecutor}`;
 
 let coordinator: Coordinator;
 const tabs: Tab[] = [];
@@ -42,7 +44,7 @@ const detailOf = (page: Page) => page.getByTestId("lend-detail").textContent();
 
 it("offline: says so, and goes on by itself", async () => {
   const proxy = await Proxy.start(coordinator.url);
-  const tab = await open(proxy.url, "/lend?auto=1");
+  const tab = await open(proxy.url, `${lend}&auto=1`);
   await tab.untilState("ready");
   await tab.page.context().setOffline(true);
   proxy.blocked = true;
@@ -59,7 +61,7 @@ it("offline: says so, and goes on by itself", async () => {
 });
 
 it("storage full: says so, and lends from memory", async () => {
-  const tab = await open(coordinator.url, "/lend");
+  const tab = await open(coordinator.url, lend);
   const { page } = tab;
   const cdp = await page.context().newCDPSession(page);
   // The pieces have 28 MB.
@@ -89,13 +91,13 @@ it("memory that does not suffice: says so, and lends less at a click", async () 
 });
 
 it("lent too little for a piece: says so", async () => {
-  const tab = await open(coordinator.url, "/lend?auto=1&memory=16M");
+  const tab = await open(coordinator.url, `${lend}&auto=1&memory=16M`);
   await tab.untilState("waiting");
   await expect.poll(() => detailOf(tab.page), { timeout: 10_000 }).toContain("lend more memory");
 });
 
 it("rests on battery and on a metered network, if told so", async () => {
-  const tab = await open(coordinator.url, "/lend");
+  const tab = await open(coordinator.url, lend);
   const { page } = tab;
   await page.addInitScript(() => {
     const battery = Object.assign(new EventTarget(), { charging: true });
@@ -131,7 +133,7 @@ it("rests on battery and on a metered network, if told so", async () => {
 });
 
 it("holds a lock and keeps the screen on while it lends, and not after", async () => {
-  const tab = await open(coordinator.url, "/lend");
+  const tab = await open(coordinator.url, lend);
   const { page } = tab;
   await page.addInitScript(() => {
     const screen = { held: 0 };

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { lookAt } from "./harness/looks.ts";
 import { PageServer } from "./harness/page_server.ts";
 import { readyStatus, swarmStatus } from "./harness/statuses.ts";
-import { openBrowser } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
 
 const columns = ["t", "tokens_per_second", "volunteers", "answers", "available"];
 const now = 1_800_000_000;
@@ -32,11 +32,10 @@ let browser: Browser;
 beforeAll(async () => {
   server = await PageServer.start();
   server.history = { series: [series(10, 360), series(300, 288)] };
-  browser = await openBrowser();
+  browser = await sharedBrowser();
 });
 
 afterAll(async () => {
-  await browser.close();
   await server.stop();
 });
 

@@ -10,9 +10,10 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { Coordinator } from "./harness/coordinator.ts";
 import { violations } from "./harness/looks.ts";
-import { root, storyteller } from "./harness/paths.ts";
+import { root, storytellerSmall } from "./harness/paths.ts";
 import { pack } from "./harness/shoal.ts";
-import { openBrowser, Tab } from "./harness/tabs.ts";
+import { sharedBrowser } from "./harness/browsers.ts";
+import { Tab } from "./harness/tabs.ts";
 
 const folder = `${root}web/package`;
 const types: Record<string, string> = {
@@ -42,13 +43,12 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => site.listen(0, "127.0.0.1", resolve));
   url = `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
-  const model = await pack("storyteller", storyteller);
+  const model = await pack("storyteller-7m", storytellerSmall);
   coordinator = await Coordinator.start(model, "--allow-origin", url);
-  browser = await openBrowser();
+  browser = await sharedBrowser();
 });
 
 afterAll(async () => {
-  await browser.close();
   await coordinator.stop();
   site.close();
 });
@@ -78,7 +78,7 @@ it("asks the visitor, and lends only after a yes", async () => {
   expect((await coordinator.status()).volunteers).toEqual([]);
   await button.click();
   await page.getByRole("button", { name: "Lend this tab" }).click();
-  await page.locator("#state").getByText("lending, blocks 0 to 13").waitFor();
+  await page.locator("#state").getByText("lending, blocks 0 to 9").waitFor();
   await coordinator.untilReady();
   await page.close();
   await coordinator.untilStatus("nobody", ({ volunteers }) => volunteers.length === 0);

@@ -3,8 +3,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { Coordinator } from "./harness/coordinator.ts";
-import { storyteller } from "./harness/paths.ts";
-import { prompts } from "./harness/reference.ts";
+import { storytellerSmall } from "./harness/paths.ts";
+import { smallPrompts as prompts } from "./harness/reference.ts";
 import { pack } from "./harness/shoal.ts";
 import { closeAll, Tab } from "./harness/tabs.ts";
 
@@ -17,7 +17,7 @@ let chat: Tab;
 const tabs: Tab[] = [];
 
 beforeAll(async () => {
-  coordinator = await Coordinator.start(await pack("storyteller", storyteller), "--stages", "2");
+  coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall), "--stages", "2");
   chat = await Tab.open(coordinator.url, "/");
   tabs.push(chat);
 });

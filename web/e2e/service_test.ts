@@ -12,10 +12,10 @@ import { WebSocket } from "ws";
 import { completeIds } from "./harness/ask.ts";
 import { Coordinator, type How } from "./harness/coordinator.ts";
 import { Namespace } from "./harness/namespace.ts";
-import { scratch, storyteller } from "./harness/paths.ts";
-import { prompts } from "./harness/reference.ts";
+import { scratch, storytellerSmall } from "./harness/paths.ts";
+import { smallPrompts as prompts } from "./harness/reference.ts";
 import { pack } from "./harness/shoal.ts";
-import { closeAll, Tab } from "./harness/tabs.ts";
+import { closeAll, Tab, usualExecutor } from "./harness/tabs.ts";
 import { trustingFetch, trustingFlag } from "./harness/trusting.ts";
 
 const whyNot = Namespace.whyNot();
@@ -24,6 +24,7 @@ if (whyNot !== undefined) console.warn(`service_test is skipped: ${whyNot}`);
 const secret = "a secret for the test";
 const key = "sk-for-the-test";
 const prompt = prompts[0]!;
+const lendPath = `/lend?executor=${usualExecutor}`;
 
 describe.skipIf(whyNot !== undefined)("on another machine's address", () => {
   let namespace: Namespace;
@@ -35,7 +36,7 @@ describe.skipIf(whyNot !== undefined)("on another machine's address", () => {
 
   beforeAll(async () => {
     rmSync(data, { recursive: true, force: true });
-    folder = await pack("storyteller", storyteller);
+    folder = await pack("storyteller-7m", storytellerSmall);
     namespace = Namespace.open();
   });
   afterAll(() => namespace.close());
@@ -81,7 +82,7 @@ describe.skipIf(whyNot !== undefined)("on another machine's address", () => {
     const { fingerprint256 } = new X509Certificate(certificate);
     expect(coordinator.said.join("\n")).toContain(fingerprint256);
 
-    const tab = await lend(`/lend#secret=${encodeURIComponent(secret)}`);
+    const tab = await lend(`${lendPath}#secret=${encodeURIComponent(secret)}`);
     expect(await tab.page.evaluate(() => isSecureContext)).toBe(true);
     expect(await tab.page.evaluate(() => crossOriginIsolated)).toBe(true);
     await coordinator.untilReady();
@@ -105,7 +106,7 @@ describe.skipIf(whyNot !== undefined)("on another machine's address", () => {
 
   it("lets nobody join without the secret", async () => {
     await serveSecurely("--join-secret", secret);
-    for (const path of ["/lend", "/lend#secret=another"]) {
+    for (const path of [lendPath, `${lendPath}#secret=another`]) {
       const tab = await lend(path);
       const problem = tab.page.getByTestId("lend-problem");
       await problem.getByText(/private/).first().waitFor();
@@ -118,7 +119,7 @@ describe.skipIf(whyNot !== undefined)("on another machine's address", () => {
     const stranger = coordinator.clientWith("sk-wrong");
     await expect(stranger.models.list()).rejects.toThrow(OpenAI.AuthenticationError);
     const messages = [{ role: "user" as const, content: "hello" }];
-    const chatting = stranger.chat.completions.create({ model: "storyteller", messages });
+    const chatting = stranger.chat.completions.create({ model: "storyteller-7m", messages });
     await expect(chatting).rejects.toMatchObject({ status: 401, code: "invalid_api_key" });
     const keyless = await trustingFetch(certificate)(`${coordinator.url}/v1/models`);
     expect(keyless.status).toBe(401);

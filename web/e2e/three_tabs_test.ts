@@ -43,7 +43,8 @@ describe("three tabs", () => {
   });
 
   it("divide the blocks among themselves", async () => {
-    tabs.push(...(await Promise.all([1, 2, 3].map(() => Tab.lend(coordinator.url)))));
+    const lent = [1, 2, 3].map(() => Tab.lend(coordinator.url, { executor: "ort-wasm" }));
+    tabs.push(...(await Promise.all(lent)));
     const status = await coordinator.untilReady();
     const ranges = status.volunteers.flatMap(({ blocks }) => blocks).sort(([a], [b]) => a - b);
     expect(status.volunteers.length).toBe(3);

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { WebSocket } from "ws";
 
 import { removeProfile } from "./profile.ts";
-import { unseenPages } from "./tabs.ts";
+import { unseenPages } from "./browsers.ts";
 import { withLimit } from "./wait.ts";
 
 const startMs = 30_000;

@@ -1,86 +1,56 @@
-// Tabs in real Chromium, each in a browser of its own, so that one can be killed or frozen without
-// the others.
+// Tabs in real Chromium, each in a context and processes of its own, so that one can be killed or
+// frozen without the others.
 
 import { readFileSync } from "node:fs";
-import { chromium, type Browser, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 
-// Chromium's address bar loads pages of its own with every window, and a renderer waits in reserve:
-// 1.5 s of processor time for each browser, which nobody looks at.
-export const unseenPages = [
-  "WebUIOmniboxPopup",
-  "WebUIOmniboxAimPopup",
-  "WebUIOmniboxFullPopup",
-  "SpareRendererForSitePerProcess",
-];
+import { sharedBrowser } from "./browsers.ts";
 
-// What Playwright switches off; a second list takes the place of its own.
-const offByPlaywright = [
-  "AvoidUnnecessaryBeforeUnloadCheckSync",
-  "DestroyProfileOnBrowserClose",
-  "HttpsUpgrades",
-  "HttpsFirstBalancedModeAutoEnable",
-  "LensOverlay",
-  "MediaRouter",
-  "PaintHolding",
-  "ThirdPartyStoragePartitioning",
-  "AvoidCorsURLLoaderRestartOnRedirect",
-  "OptimizationHints",
-  "NetworkTimeServiceQuerying",
-  "AimEnabled",
-  "PreconnectToSearch",
-];
+// What computes where that is not what is tested: ONNX Runtime takes two seconds more of processor
+// time to start than our own engine.
+export const usualExecutor = process.env["SHOAL_TESTS"] === "full" ? "ort-wasm" : "shoal";
 
-// V8 would optimise ONNX Runtime's WebAssembly while a stage is built: two seconds of processor
-// time for each tab, which pay where it lends for long. Ten times later only what a test really
-// runs often is optimised.
-const lateTierUp = "--js-flags=--wasm-tiering-budget=130000000";
+let lastOpened: Promise<unknown> = Promise.resolve();
 
-const flags = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  lateTierUp,
-  `--disable-features=${[...unseenPages, ...offByPlaywright].join(",")}`,
-];
-
-export async function openBrowser(moreFlags: string[] = []): Promise<Browser> {
-  const args = [...flags, ...moreFlags];
-  return await chromium.launch({ executablePath: "/usr/bin/chromium", args });
+async function renderersOf(browser: Browser): Promise<number[]> {
+  const cdp = await browser.newBrowserCDPSession();
+  const { processInfo } = await cdp.send("SystemInfo.getProcessInfo");
+  await cdp.detach();
+  return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
 }
 
 export class Tab {
   readonly page: Page;
-  readonly #browser: Browser;
-  readonly #renderers: number[];
+  #renderers: number[] = [];
   // What went wrong in the page and its Workers.
   readonly errors: string[] = [];
 
-  private constructor(browser: Browser, page: Page, renderers: number[]) {
-    this.#browser = browser;
+  private constructor(page: Page) {
     this.page = page;
-    this.#renderers = renderers;
     page.on("pageerror", (error) => this.errors.push(error.message));
   }
 
-  // Opens a page of the coordinator at `url`.
-  static async open(url: string, path: string, moreFlags: string[] = []): Promise<Tab> {
-    const browser = await openBrowser(moreFlags);
-    const page = await browser.newPage();
-    await page.goto(url + path);
-    const cdp = await browser.newBrowserCDPSession();
-    const { processInfo } = await cdp.send("SystemInfo.getProcessInfo");
-    const renderers = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
-    return new Tab(browser, page, renderers);
+  // Opens a page of the coordinator at `url`. One at a time: what renders it are the processes that
+  // are there after it and were not before.
+  static async open(url: string, path: string, flags: string[] = []): Promise<Tab> {
+    const opened = lastOpened.then(async () => {
+      const browser = await sharedBrowser(flags);
+      const before = await renderersOf(browser);
+      const tab = new Tab(await browser.newPage());
+      await tab.page.goto(url + path);
+      tab.#renderers = (await renderersOf(browser)).filter((pid) => !before.includes(pid));
+      return tab;
+    });
+    lastOpened = opened.catch(() => undefined);
+    return await opened;
   }
 
   // Lends, without a click.
-  static async lend(url: string, memory = "512M"): Promise<Tab> {
-    return await Tab.open(url, `/lend?auto=1&executor=ort-wasm&memory=${memory}`);
+  static async lend(
+    url: string,
+    { executor = usualExecutor, memory = "512M" } = {},
+  ): Promise<Tab> {
+    return await Tab.open(url, `/lend?auto=1&executor=${executor}&memory=${memory}`);
   }
 
   // The number that the coordinator gave to this tab's volunteer; 0 while there is none.
@@ -104,7 +74,7 @@ export class Tab {
 
   // Ends the browser's GPU process; it starts another when it needs one.
   async crashGpu(): Promise<void> {
-    const cdp = await this.#browser.newBrowserCDPSession();
+    const cdp = await this.page.context().browser()!.newBrowserCDPSession();
     await cdp.send("Browser.crashGpuProcess");
   }
 
@@ -127,7 +97,7 @@ export class Tab {
         // It is gone already.
       }
     }
-    await this.#browser.close();
+    await this.page.context().close();
   }
 }
 

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 
-import { openBrowser } from "./tabs.ts";
+import { sharedBrowser } from "./browsers.ts";
 
 export interface Step {
   id: number; // What it answered.
@@ -64,9 +64,8 @@ export async function completeWithWllama(
     response.end(found?.[1]());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const browser = await openBrowser();
+  const tab = await (await sharedBrowser()).newPage();
   try {
-    const tab = await browser.newPage();
     await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     await tab.waitForFunction(() => "Wllama" in globalThis);
     const answer = (await tab.evaluate(
@@ -88,7 +87,7 @@ export async function completeWithWllama(
     }));
     return { promptTokens: answer.usage.prompt_tokens, steps };
   } finally {
-    await browser.close();
+    await tab.close();
     server.close();
   }
 }

@@ -1,0 +1,71 @@
+// Real Chromium, as the tests start it.
+
+import { chromium, type Browser } from "playwright-core";
+
+// Chromium's address bar loads pages of its own with every window, and a renderer waits in reserve:
+// 1.5 s of processor time for each browser, which nobody looks at.
+export const unseenPages = [
+  "WebUIOmniboxPopup",
+  "WebUIOmniboxAimPopup",
+  "WebUIOmniboxFullPopup",
+  "SpareRendererForSitePerProcess",
+];
+
+// What Playwright switches off; a second list takes the place of its own.
+const offByPlaywright = [
+  "AvoidUnnecessaryBeforeUnloadCheckSync",
+  "DestroyProfileOnBrowserClose",
+  "HttpsUpgrades",
+  "HttpsFirstBalancedModeAutoEnable",
+  "LensOverlay",
+  "MediaRouter",
+  "PaintHolding",
+  "ThirdPartyStoragePartitioning",
+  "AvoidCorsURLLoaderRestartOnRedirect",
+  "OptimizationHints",
+  "NetworkTimeServiceQuerying",
+  "AimEnabled",
+  "PreconnectToSearch",
+];
+
+// V8 would optimise ONNX Runtime's WebAssembly while a stage is built: two seconds of processor
+// time for each tab, which pay where it lends for long. Ten times later only what a test really
+// runs often is optimised.
+const lateTierUp = "--js-flags=--wasm-tiering-budget=130000000";
+
+const flags = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  lateTierUp,
+  "--force-prefers-reduced-motion",
+  `--disable-features=${[...unseenPages, ...offByPlaywright].join(",")}`,
+];
+
+async function openBrowser(moreFlags: string[] = []): Promise<Browser> {
+  const args = [...flags, ...moreFlags];
+  return await chromium.launch({ executablePath: "/usr/bin/chromium", args });
+}
+
+// A test file's own, one for each set of flags: a browser that starts takes four seconds of
+// processor time. What a test opens there should be a context of its own.
+const shared = new Map<string, Promise<Browser>>();
+
+export async function sharedBrowser(moreFlags: string[] = []): Promise<Browser> {
+  const key = moreFlags.join(" ");
+  const browser = shared.get(key) ?? openBrowser(moreFlags);
+  shared.set(key, browser);
+  return await browser;
+}
+
+// A setup file of the tests (vitest.config.ts) has this done when a file is through.
+export async function closeSharedBrowsers(): Promise<void> {
+  const all = [...shared.values()];
+  shared.clear();
+  for (const browser of all) await (await browser).close();
+}
