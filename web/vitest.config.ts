@@ -13,6 +13,7 @@ const unit = (name: string) => ({
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./failures_reporter.ts"],
     projects: [
       unit("core"),
       unit("volunteer"),

@@ -2,25 +2,26 @@
 // in the Cache API: visits after the first cost nothing, interrupted downloads go on, and damage is
 // found. The stage has one file more than its graph needs, so that one has several chunks.
 
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { chunkBytes } from "../volunteer/blobs.ts";
 import { testCore } from "../volunteer/testing/frames.ts";
 import { FakeCoordinator } from "./harness/fake_coordinator.ts";
-import { storytellerSmall } from "./harness/paths.ts";
+import { scratch, storytellerSmall } from "./harness/paths.ts";
 import { pack, stage, type StageFolder } from "./harness/shoal.ts";
-import { sharedBrowser } from "./harness/browsers.ts";
+import { openProfile } from "./harness/browsers.ts";
+import { removeProfile } from "./harness/profile.ts";
 import { until } from "./harness/wait.ts";
 
 const bigBytes = 2 * chunkBytes + 100_000;
 
 let coordinator: FakeCoordinator;
 let folder: StageFolder;
+let profile: string;
 let context: BrowserContext;
-const browser = sharedBrowser();
 
 beforeAll(async () => {
   folder = await stage(await pack("storyteller-7m", storytellerSmall), 1, 2);
@@ -31,12 +32,14 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   coordinator = await FakeCoordinator.start(await testCore());
-  context = await (await browser).newContext();
+  profile = mkdtempSync(`${scratch}/cache-`);
+  context = await openProfile(profile);
 });
 
 afterEach(async () => {
   await context.close();
   await coordinator.stop();
+  await removeProfile(profile);
 });
 
 let visits = 0;
@@ -111,12 +114,10 @@ it("finds a damaged chunk and fetches it again, alone", async () => {
 
 describe("without a file system of the origin", () => {
   const flag = "--disable-blink-features=FileSystemAccessOriginPrivate";
-  let other: Browser;
 
-  beforeAll(async () => void (other = await sharedBrowser([flag])));
   beforeEach(async () => {
     await context.close();
-    context = await other.newContext();
+    context = await openProfile(profile, [flag]);
   });
 
   // In the page as in the Workers.

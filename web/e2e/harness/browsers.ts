@@ -1,6 +1,6 @@
 // Real Chromium, as the tests start it.
 
-import { chromium, type Browser } from "playwright-core";
+import { chromium, type Browser, type BrowserContext } from "playwright-core";
 
 // Chromium's address bar loads pages of its own with every window, and a renderer waits in reserve:
 // 1.5 s of processor time for each browser, which nobody looks at.
@@ -47,9 +47,20 @@ const flags = [
   `--disable-features=${[...unseenPages, ...offByPlaywright].join(",")}`,
 ];
 
-async function openBrowser(moreFlags: string[] = []): Promise<Browser> {
+const executablePath = "/usr/bin/chromium";
+
+async function openBrowser(moreFlags: string[]): Promise<Browser> {
+  return await chromium.launch({ executablePath, args: [...flags, ...moreFlags] });
+}
+
+// A browser that keeps what it stores in `folder`, as somebody's own does; all others keep it in
+// memory. To be closed by whoever opened it.
+export async function openProfile(
+  folder: string,
+  moreFlags: string[] = [],
+): Promise<BrowserContext> {
   const args = [...flags, ...moreFlags];
-  return await chromium.launch({ executablePath: "/usr/bin/chromium", args });
+  return await chromium.launchPersistentContext(folder, { executablePath, args });
 }
 
 // A test file's own, one for each set of flags: a browser that starts takes four seconds of

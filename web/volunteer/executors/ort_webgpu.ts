@@ -87,6 +87,14 @@ export class OrtWebgpuExecutor implements Executor {
 
   async load(stage: Stage, files: StageFiles): Promise<LoadedStage> {
     await this.unload();
+    this.#loaded = await (stage.kv.length > 1
+      ? this.#buildFromFirstLayer(stage, files)
+      : this.#build(stage, files));
+    const { hasHead } = this.#loaded;
+    return { hasHead, picksLargest: hasHead };
+  }
+
+  async #buildFromFirstLayer(stage: Stage, files: StageFiles): Promise<Loaded> {
     // Kernels stay compiled while a session lives.
     const holder = await this.#runtime.createSession(oneNode(), []);
     try {
@@ -94,12 +102,10 @@ export class OrtWebgpuExecutor implements Executor {
         // Of the instance, which is then in an unknown state.
         if (thrown instanceof WebAssembly.RuntimeError) throw thrown;
       });
-      this.#loaded = await this.#build(stage, files);
+      return await this.#build(stage, files);
     } finally {
       await holder.release();
     }
-    const { hasHead } = this.#loaded;
-    return { hasHead, picksLargest: hasHead };
   }
 
   async #build(stage: Stage, files: StageFiles): Promise<Loaded> {
@@ -120,8 +126,7 @@ export class OrtWebgpuExecutor implements Executor {
   // Has the kernels of all layers compiled by the first one: compilers take memory for a moment,
   // and the stage is not there yet. Where that fails, they are compiled when the stage is.
   async #compileFirstLayer(stage: Stage, { graph }: StageFiles): Promise<void> {
-    const [slot] = stage.kv;
-    if (slot === undefined || stage.kv.length < 2) return;
+    const slot = stage.kv[0]!;
     const { block } = slot;
     const model = widenConstants(new Uint8Array(await graph.arrayBuffer()));
     const presents = presentsOf([slot]);
