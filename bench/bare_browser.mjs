@@ -8,6 +8,7 @@ import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 
 const settleMs = 2000;
+const endMsMax = 10_000;
 
 function readProcess(pid) {
   const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -73,7 +74,10 @@ export class BareBrowser {
   async close() {
     const ended = once(this.#process, 'exit');
     this.#process.kill();
+    // It sometimes never ends.
+    const patience = setTimeout(() => this.#process.kill('SIGKILL'), endMsMax);
     await ended;
+    clearTimeout(patience);
     this.#removeProfile();
   }
 

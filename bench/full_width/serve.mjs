@@ -1,4 +1,5 @@
-// A pack served to tabs of headless Chromium on this machine: seconds a token, bytes a hop, and the
+// A pack served to tabs of headless Chromium on this machine: seconds a token, bytes a hop, how fast
+// each stage goes through its weights beside what a loop over memory reads in the same run, and the
 // peak memory of the coordinator and of each tab.
 //
 //   node bench/full_width/serve.mjs SHOAL PACK [--tabs 2] [--executor shoal] [--memory 3G]
@@ -6,7 +7,7 @@
 //
 // Needs the built pages (npm run build, in web/). Memory is the proportional set size of a tab's
 // renderer, less a blank page's, and the coordinator's resident set, once a second.
-import {spawn} from 'node:child_process';
+import {execFileSync, spawn} from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -60,7 +61,8 @@ async function startCoordinator() {
 function openTab(url) {
   const query = new URLSearchParams(
       {auto: '1', executor: flags.executor, memory: flags.memory, threads: flags.threads});
-  return {browser: new BareBrowser(`${url}/lend?${query}`), peak: 0};
+  const browserFlags = flags.executor === 'ort-webgpu' ? ['--enable-unsafe-webgpu'] : [];
+  return {browser: new BareBrowser(`${url}/lend?${query}`, browserFlags), peak: 0};
 }
 
 async function untilReady(url) {
@@ -90,6 +92,13 @@ async function ask(url) {
     for (let i = 0; i < (ids?.length ?? 0); ++i) times.push(performance.now());
   }
   return times;
+}
+
+// GB/s of the engine's bench, with one thread.
+function readBandwidth() {
+  const arguments_ = ['bench', 'engine', pack, '--last', '1', '--threads', '1', '--prefill', '1'];
+  const said = execFileSync(binary, arguments_, {encoding: 'utf8'});
+  return Number(/memory is read at ([\d.]+) GB/.exec(said)[1]);
 }
 
 const blank = (await blankMemory()).renderer;
@@ -131,12 +140,16 @@ try {
     const steps_here = decode.filter((step) => step.first === first);
     const mean = (field) =>
       steps_here.reduce((sum, step) => sum + step[field], 0) / steps_here.length;
+    const volunteer = status.volunteers.find(({blocks}) => blocks.some(([from]) => from === first));
+    const seconds = mean('compute_us') / 1e6;
     console.log(`stage from block ${first}: ${Math.round(mean('bytes_in'))} bytes in, ` +
                 `${Math.round(mean('bytes_out'))} out a token; computes ` +
-                `${(mean('compute_us') / 1000).toFixed(1)} ms`);
+                `${(seconds * 1000).toFixed(1)} ms, ` +
+                `${(volunteer.bytes_total / seconds / 1e9).toFixed(2)} GB/s of weights`);
   }
 } finally {
   sampling = false;
   for (const tab of tabs) await tab.browser.close();
   child.kill('SIGTERM');
 }
+console.log(`memory is read at ${readBandwidth()} GB/s with one thread`);
