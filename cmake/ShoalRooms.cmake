@@ -52,6 +52,12 @@ function(shoal_room name)
   endif()
 endfunction()
 
+# Seconds that a program of tests may take; sanitizers take ten times as long.
+set(SHOAL_TEST_TIMEOUT 600)
+if(SHOAL_SANITIZE OR SHOAL_TSAN)
+  set(SHOAL_TEST_TIMEOUT 2400)
+endif()
+
 # shoal_test(ROOM [LABELS unit] SOURCES ... DEPS ...): the GoogleTest binary ROOM_test.
 function(shoal_test name)
   if(SHOAL_WASM OR NOT BUILD_TESTING)
@@ -76,7 +82,8 @@ function(shoal_test name)
   target_compile_definitions(${name}_test PRIVATE
                              SHOAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name}_test)
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}"
+                                       TIMEOUT ${SHOAL_TEST_TIMEOUT})
 endfunction()
 
 # shoal_fuzz(NAME SOURCES ... DEPS ... [SEEDS ...]): a libFuzzer target with -DSHOAL_FUZZ=ON. Its

@@ -1,6 +1,6 @@
-// A pack served to tabs of headless Chromium on this machine: seconds a token, bytes a hop, how fast
-// each stage goes through its weights beside what a loop over memory reads in the same run, and the
-// peak memory of the coordinator and of each tab.
+// A pack served to tabs of headless Chromium on this machine: seconds a token, bytes a hop, how
+// fast each stage goes through its weights beside what a loop over memory reads in the same run,
+// and the peak memory of the coordinator and of each tab.
 //
 //   node bench/full_width/serve.mjs SHOAL PACK [--tabs 2] [--executor shoal] [--memory 3G]
 //                                   [--tokens 16] [--context 256] [--threads 2]

@@ -17,7 +17,8 @@ let chat: Tab;
 const tabs: Tab[] = [];
 
 beforeAll(async () => {
-  coordinator = await Coordinator.start(await pack("storyteller-7m", storytellerSmall), "--stages", "2");
+  const model = await pack("storyteller-7m", storytellerSmall);
+  coordinator = await Coordinator.start(model, "--stages", "2");
   chat = await Tab.open(coordinator.url, "/");
   tabs.push(chat);
 });

@@ -37,7 +37,7 @@ interface Violation {
   nodes: { html: string; failureSummary?: string }[];
 }
 
-// What axe-core finds serious or critical, one line each; by some of its rules where they are named.
+// What axe-core finds serious or critical, one line each; of some rules only where they are named.
 export async function violations(page: Page, runOnly?: string[]): Promise<string[]> {
   if (!(await page.evaluate(() => "axe" in globalThis))) {
     await page.evaluate(axeSource.toString());
