@@ -1,7 +1,6 @@
 // Routes of one holder per stage: the formulas of latency_model.h, summed.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
 #include "planner/routes.h"
@@ -90,7 +89,7 @@ Sums SumUp(const Costs& costs, const Chain& chain, size_t shape) {
 
 Background::Figures EvaluateChain(const Costs& costs, const Chain& chain) {
   Background::Figures figures;
-  figures.score = figures.effective = std::numeric_limits<double>::infinity();
+  figures.score = figures.effective = kInfinity;
   if (chain.empty()) return figures;
   const double chunk = costs.chunk_share() * SlowestChunk(costs, chain);
   double risk = 1;

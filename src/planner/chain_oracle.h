@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "planner/routes.h"
 
@@ -118,7 +117,7 @@ class ChainOracle {
 
   const Costs& costs_;
   Chain chain_, best_chain_;
-  double best_ = std::numeric_limits<double>::infinity();
+  double best_ = kInfinity;
 };
 
 }  // namespace shoal::planner

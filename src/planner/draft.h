@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "planner/routes.h"
@@ -51,8 +50,7 @@ class Draft {
   std::vector<DraftPipeline> pipelines_;
   std::vector<RouteSet> routes_;
   std::vector<bool> used_;
-  Background::Figures figures_{.score = std::numeric_limits<double>::infinity(),
-                               .effective = std::numeric_limits<double>::infinity()};
+  Background::Figures figures_{.score = kInfinity, .effective = kInfinity};
   mutable Background rest_;
   mutable std::vector<size_t> rest_without_;
   mutable bool rest_valid_ = false;

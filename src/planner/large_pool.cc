@@ -72,7 +72,7 @@ class LargePool {
 
   void AddFirst() {
     Chain best;
-    double least = std::numeric_limits<double>::infinity();
+    double least = kInfinity;
     const auto look = [&](std::span<const Index> list) {
       for (Chain& chain : SearchChains(costs_, list, kFirstEffort, 1)) {
         const double effective = EvaluateChain(costs_, chain).effective;
@@ -121,8 +121,7 @@ class LargePool {
 
   // Everybody not yet used: clusters by their cheapest member, within them by cost.
   std::vector<Index> Sequence() const {
-    std::vector<double> of_cluster(costs_.problem().network.clusters.size() + 1,
-                                   std::numeric_limits<double>::infinity());
+    std::vector<double> of_cluster(costs_.problem().network.clusters.size() + 1, kInfinity);
     for (const Index v : everyone_) {
       double& least = of_cluster[costs_.ClusterOf(v)];
       least = std::min(least, per_block_[v]);

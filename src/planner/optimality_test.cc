@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <limits>
 #include <numeric>
 #include <set>
 #include <string_view>
@@ -90,7 +89,7 @@ TEST(Optimality, WholePlanAgainstEveryPlan) {
     const Result<PoolPlan> plan = PlanPool(problem);
     ASSERT_TRUE(plan.has_value());
     const double best = PoolOracle(costs).Best();
-    ASSERT_EQ(plan->complete(), best < std::numeric_limits<double>::infinity()) << "seed " << seed;
+    ASSERT_EQ(plan->complete(), best < kInfinity) << "seed " << seed;
     if (!plan->complete()) continue;
     const double score = plan->prediction.effective;
     ASSERT_GE(score, best * (1 - 1e-9)) << "seed " << seed << ": better than exhaustive search";
@@ -116,7 +115,7 @@ TEST(Optimality, WholePlanInForms) {
     const Costs costs(problem);
     ++gaps.instances;
     const double best = PoolOracle(costs).Best();
-    ASSERT_EQ(plan->complete(), best < std::numeric_limits<double>::infinity()) << "seed " << seed;
+    ASSERT_EQ(plan->complete(), best < kInfinity) << "seed " << seed;
     if (!plan->complete()) continue;
     gaps.Add(seed, plan->prediction.effective / best - 1);
     std::set<uint32_t> forms;

@@ -26,7 +26,7 @@ double CostPerBlock(const Costs& costs, Index v) {
   if (end == costs.block_count()) {
     while (begin > 0 && costs.Fits(v, begin - 1, end)) --begin;
   }
-  if (end == begin) return std::numeric_limits<double>::infinity();
+  if (end == begin) return kInfinity;
   return (costs.StageLatency(v, begin, end, 0) + 2 * costs.LatencySeconds(v)) / (end - begin);
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "planner/routes.h"
@@ -94,7 +93,7 @@ class PoolOracle {
   std::vector<const Candidate*> chosen_;
   std::vector<const RouteSet*> routes_;
   std::vector<DraftPipeline> best_pipelines_;
-  double best_ = std::numeric_limits<double>::infinity();
+  double best_ = kInfinity;
 };
 
 }  // namespace shoal::planner

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace shoal::planner {
 
@@ -128,7 +127,7 @@ Problem SmallProblem(uint64_t seed, uint32_t volunteers, uint32_t blocks) {
     volunteer.memory_bytes = Bytes(model * ample * Scatter(random, 0.15, 1.5));
     volunteer.link.cluster =
         static_cast<uint32_t>(random.Below(problem.network.clusters.size() + 1));
-    if (reliable) volunteer.stay_s = std::numeric_limits<double>::infinity();
+    if (reliable) volunteer.stay_s = kInfinity;
     if (caches && random.Below(2) == 0) {
       for (const BlockCost& cost : problem.blocks) {
         volunteer.cached_bytes.push_back(random.Below(2) * cost.weight_bytes);
@@ -143,8 +142,7 @@ Problem SmallProblem(uint64_t seed, uint32_t volunteers, uint32_t blocks) {
                       .rows_max = 1u << random.Below(5)};
   const double weights[] = {1, 1, 0, 0.5, 0.8};
   problem.objective.latency_weight = weights[random.Below(5)];
-  problem.inertia.horizon_s =
-      caches ? Scatter(random, 300, 10000) : std::numeric_limits<double>::infinity();
+  problem.inertia.horizon_s = caches ? Scatter(random, 300, 10000) : kInfinity;
   problem.limits = {.stages_min = static_cast<uint32_t>(random.Below(4)),
                     .positions = UpTo(random, 4096),
                     .overhead_bytes = 10'000'000,

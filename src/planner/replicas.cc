@@ -19,7 +19,7 @@ class Grower {
  private:
   struct Found {
     Edit edit;
-    double effective = std::numeric_limits<double>::infinity();
+    double effective = kInfinity;
   };
 
   // The best addition of one spare or one pipeline, or several that pay together.
@@ -66,7 +66,7 @@ class Grower {
     const auto [span, holders] = pipeline[s];
     if (holders.size() >= kHoldersMax) return found;
     const size_t shape = costs.shape_count() - 1;
-    double least = std::numeric_limits<double>::infinity();
+    double least = kInfinity;
     for (const Index v : draft.Spares()) {
       if (!costs.Fits(v, span.first, span.last)) continue;
       const double busy = costs.StageBusy(v, span.first, span.last, shape);

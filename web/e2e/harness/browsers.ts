@@ -43,7 +43,6 @@ const flags = [
   "--disable-component-update",
   "--disable-sync",
   lateTierUp,
-  "--force-prefers-reduced-motion",
   `--disable-features=${[...unseenPages, ...offByPlaywright].join(",")}`,
 ];
 
@@ -63,7 +62,7 @@ export async function openProfile(
   return await chromium.launchPersistentContext(folder, { executablePath, args });
 }
 
-// A test file's own, one for each set of flags: a browser that starts takes four seconds of
+// A test file's own, one for each set of flags: a browser that starts takes two seconds of
 // processor time. What a test opens there should be a context of its own.
 const shared = new Map<string, Promise<Browser>>();
 
