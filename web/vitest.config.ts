@@ -23,8 +23,8 @@ export default defineConfig({
           name: "e2e",
           include: ["e2e/**/*_test.ts"],
           environment: "node",
-          // This machine's settings are none of the tests'.
           setupFiles: ["e2e/harness/browsers_setup.ts"],
+          // This machine's settings are none of the tests'.
           env: { SHOAL_CONFIG: "/dev/null" },
           // Two files at once take two thirds of the time on two cores: a browser that starts, a
           // timeout or a rest of one is the other's turn. More would only wait for each other.

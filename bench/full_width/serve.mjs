@@ -96,8 +96,8 @@ async function ask(url) {
 
 // GB/s of the engine's bench, with one thread.
 function readBandwidth() {
-  const arguments_ = ['bench', 'engine', pack, '--last', '1', '--threads', '1', '--prefill', '1'];
-  const said = execFileSync(binary, arguments_, {encoding: 'utf8'});
+  const command = ['bench', 'engine', pack, '--last', '1', '--threads', '1', '--prefill', '1'];
+  const said = execFileSync(binary, command, {encoding: 'utf8'});
   return Number(/memory is read at ([\d.]+) GB/.exec(said)[1]);
 }
 

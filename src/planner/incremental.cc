@@ -13,13 +13,13 @@ namespace shoal::planner {
 
 namespace {
 
-constexpr size_t kSparesTried = 3;         // For a stage without holder: the cheapest ones.
-constexpr size_t kRebuildList = 24;        // Spares that may help to make a pipeline anew.
-constexpr size_t kLendersTried = 32;       // Pipelines looked at for a replica to borrow.
-constexpr size_t kNewcomersMax = 64;       // Per call; the others wait as spares.
-constexpr size_t kPipelinesTried = 12;     // For each newcomer ...
-constexpr size_t kStagesTried = 3;         // ... and their weakest stages.
-constexpr size_t kJoinList = 32;           // Spares among whom another pipeline is looked for.
+constexpr size_t kSparesTried = 3;      // For a stage without holder: the cheapest ones.
+constexpr size_t kRebuildList = 24;     // Spares that may help to make a pipeline anew.
+constexpr size_t kLendersTried = 32;    // Pipelines looked at for a replica to borrow.
+constexpr size_t kNewcomersMax = 64;    // Per call; the others wait as spares.
+constexpr size_t kPipelinesTried = 12;  // For each newcomer ...
+constexpr size_t kStagesTried = 3;      // ... and their weakest stages.
+constexpr size_t kJoinList = 32;        // Spares among whom another pipeline is looked for.
 constexpr double kStrengthenGain = 0.002;  // A spare is worth its download from here on.
 // With Scope::kBroken others' blocks change hands only for something so many times better.
 constexpr double kMovesOthers = 3;

@@ -5,7 +5,7 @@
 import type { BrowserContext, Page } from "playwright-core";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { chunkBytes } from "../volunteer/blobs.ts";
 import { testCore } from "../volunteer/testing/frames.ts";
@@ -22,6 +22,7 @@ let coordinator: FakeCoordinator;
 let folder: StageFolder;
 let profile: string;
 let context: BrowserContext;
+const flags: string[] = [];
 
 beforeAll(async () => {
   folder = await stage(await pack("storyteller-7m", storytellerSmall), 1, 2);
@@ -33,7 +34,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   coordinator = await FakeCoordinator.start(await testCore());
   profile = mkdtempSync(`${scratch}/cache-`);
-  context = await openProfile(profile);
+  context = await openProfile(profile, flags);
 });
 
 afterEach(async () => {
@@ -115,10 +116,8 @@ it("finds a damaged chunk and fetches it again, alone", async () => {
 describe("without a file system of the origin", () => {
   const flag = "--disable-blink-features=FileSystemAccessOriginPrivate";
 
-  beforeEach(async () => {
-    await context.close();
-    context = await openProfile(profile, [flag]);
-  });
+  beforeAll(() => void flags.push(flag));
+  afterAll(() => void flags.pop());
 
   // In the page as in the Workers.
   async function inPage<T>(ask: () => Promise<T>): Promise<T> {

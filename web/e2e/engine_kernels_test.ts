@@ -13,7 +13,7 @@ let page: Page;
 
 beforeAll(async () => {
   server = await PageServer.start(`${root}web/core`);
-  browser = await sharedBrowser([]);
+  browser = await sharedBrowser();
   page = await browser.newPage();
   // Any page of that origin.
   await page.goto(`${server.url}/copy_wasm.mjs`);

@@ -48,12 +48,8 @@ const flags = [
 
 const executablePath = "/usr/bin/chromium";
 
-async function openBrowser(moreFlags: string[]): Promise<Browser> {
-  return await chromium.launch({ executablePath, args: [...flags, ...moreFlags] });
-}
-
-// A browser that keeps what it stores in `folder`, as somebody's own does; all others keep it in
-// memory. To be closed by whoever opened it.
+// A browser that keeps what it stores in `folder`, as somebody's own does; shared ones keep it
+// in memory. To be closed by whoever opened it.
 export async function openProfile(
   folder: string,
   moreFlags: string[] = [],
@@ -68,7 +64,8 @@ const shared = new Map<string, Promise<Browser>>();
 
 export async function sharedBrowser(moreFlags: string[] = []): Promise<Browser> {
   const key = moreFlags.join(" ");
-  const browser = shared.get(key) ?? openBrowser(moreFlags);
+  const args = [...flags, ...moreFlags];
+  const browser = shared.get(key) ?? chromium.launch({ executablePath, args });
   shared.set(key, browser);
   return await browser;
 }

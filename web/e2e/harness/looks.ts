@@ -25,8 +25,6 @@ const sights: Sight[] = [
 if (full) {
   sights.push({ viewport: narrow, colorScheme: "dark" }, { viewport: wide, colorScheme: "light" });
 }
-// The rules of axe-core that see what another width or scheme changes.
-const ofSight = ["color-contrast", "target-size", "scrollable-region-focusable"];
 export const screens = `${root}build/screens`;
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"));
@@ -37,17 +35,17 @@ interface Violation {
   nodes: { html: string; failureSummary?: string }[];
 }
 
-// What axe-core finds serious or critical, one line each; of some rules only where they are named.
-export async function violations(page: Page, runOnly?: string[]): Promise<string[]> {
+// What axe-core finds serious or critical, one line each.
+export async function violations(page: Page): Promise<string[]> {
   if (!(await page.evaluate(() => "axe" in globalThis))) {
     await page.evaluate(axeSource.toString());
   }
-  const found = await page.evaluate(async (rules) => {
+  const found = await page.evaluate(async () => {
     const { axe } = globalThis as unknown as {
       axe: { run(options: unknown): Promise<{ violations: Violation[] }> };
     };
-    return (await axe.run({ resultTypes: ["violations"], ...rules })).violations;
-  }, runOnly && { runOnly });
+    return (await axe.run({ resultTypes: ["violations"] })).violations;
+  });
   return found
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .flatMap(({ id, nodes }) =>
@@ -86,7 +84,7 @@ export async function lookAt(browser: Browser, { name, url, prepare }: Look): Pr
       for (const sight of others) {
         await page.setViewportSize(sight.viewport);
         await page.emulateMedia({ colorScheme: sight.colorScheme });
-        found.push(...(await sightOf(page, name, sight, ofSight)));
+        found.push(...(await sightOf(page, name, sight)));
       }
     } finally {
       // Whatever came of it, the next state finds no tab of this one.
@@ -96,15 +94,10 @@ export async function lookAt(browser: Browser, { name, url, prepare }: Look): Pr
   expect(found, name).toEqual([]);
 }
 
-async function sightOf(
-  page: Page,
-  name: string,
-  sight: Sight,
-  rules?: string[],
-): Promise<string[]> {
+async function sightOf(page: Page, name: string, sight: Sight): Promise<string[]> {
   const what = `${sight.viewport.width}-${sight.colorScheme}`;
   await page.screenshot({ path: `${screens}/${name}-${what}.png` });
-  const found = (await violations(page, rules)).map((line) => `${what}: ${line}`);
+  const found = (await violations(page)).map((line) => `${what}: ${line}`);
   if (await overflows(page)) found.push(`${what}: wider than the screen`);
   return found;
 }
